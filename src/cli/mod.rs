@@ -1,0 +1,1 @@
+//! The command line: parses it, runs one command, explains what went wrong.

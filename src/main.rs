@@ -1,0 +1,3 @@
+//! The `tollgate` binary. Everything it does is in the library.
+
+fn main() {}

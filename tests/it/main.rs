@@ -1,0 +1,1 @@
+//! Tests of the whole: real sockets, real database files, the real binary.
