@@ -18,7 +18,10 @@ impl Clock {
     /// The machine's clock.
     #[must_use]
     pub fn system() -> Self {
-        #[expect(clippy::disallowed_methods, reason = "the one place that asks the machine")]
+        #[expect(
+            clippy::disallowed_methods,
+            reason = "the one place that asks the machine"
+        )]
         Self(Arc::new(Timestamp::now))
     }
 

@@ -1,3 +1,9 @@
 //! What Tollgate is about, as values: no async, no clock, no SQL.
 
+pub mod caller;
+pub mod diff;
+pub mod endpoint;
+pub mod event;
+pub mod group;
 pub mod ids;
+pub mod row;

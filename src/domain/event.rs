@@ -1,0 +1,321 @@
+//! What the audit trail records: an intent before a change is sent, an event when its outcome is known.
+//!
+//! These are the facts; how they are laid out in columns, hashed and stored is [`row`](super::row)'s
+//! and the store's.
+
+use std::fmt;
+
+use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+
+use super::diff::Change;
+use super::endpoint::Touches;
+use super::ids::{
+    EventId, GroupId, OrganizationId, ProjectGroupId, ProjectId, UserId, WorkspaceId,
+};
+
+/// What kind of change an event is about.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+pub enum Action {
+    /// A group was made.
+    #[serde(rename = "group.create")]
+    GroupCreate,
+    /// A group was replaced by what the request says.
+    #[serde(rename = "group.update")]
+    GroupUpdate,
+    /// Patches were applied to a group, each of which may have failed.
+    #[serde(rename = "group.patch")]
+    GroupPatch,
+    /// A group was deleted.
+    #[serde(rename = "group.delete")]
+    GroupDelete,
+    /// A group got access to a project.
+    #[serde(rename = "project_group.add")]
+    ProjectGroupAdd,
+    /// A group lost access to a project.
+    #[serde(rename = "project_group.remove")]
+    ProjectGroupRemove,
+    /// Memberships changed through an endpoint that is not a group's.
+    #[serde(rename = "membership.change")]
+    MembershipChange,
+    /// Any other change.
+    #[serde(rename = "api.write")]
+    ApiWrite,
+}
+
+/// How a change ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Outcome {
+    /// Upstream did it.
+    Applied,
+    /// Upstream did some of it.
+    Partial,
+    /// Upstream refused it; nothing changed.
+    Rejected,
+    /// It was sent, and no answer tells what became of it.
+    Unknown,
+    /// It never left; nothing changed.
+    NotSent,
+}
+
+/// What a recorded change was like in a way that a filter may ask for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Flag {
+    /// The group's state before the change was not known.
+    BeforeUnknown,
+    /// The state after is what the request asked for; upstream's answer did not show it.
+    AfterAssumed,
+    /// The request's body was over `audit.max_body_size` and not kept.
+    BodyTooLarge,
+    /// The answer's body was cut off or over `audit.max_body_size` and not kept.
+    AnswerIncomplete,
+    /// The caller had hung up before the answer was there.
+    CallerLeft,
+    /// The gateway stopped between the intent and the outcome; the row was written at the next start.
+    Recovered,
+    /// The store could not take the intent, and `audit.on_failure` is `forward`.
+    IntentMissing,
+}
+
+/// Who asked for a change.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Actor {
+    /// The keyed hash of the credential, in hexadecimal; the one part that is always known.
+    pub credential_id: Option<String>,
+    /// The person's number upstream.
+    pub user_id: Option<UserId>,
+    /// The person's address.
+    pub email: Option<String>,
+    /// The person's name.
+    pub name: Option<String>,
+    /// The label of the tool's base URL.
+    pub tool: Option<String>,
+    /// Whom a trusted tool said it acts for.
+    pub on_behalf_of: Option<String>,
+}
+
+/// From where a change was asked for.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Source {
+    /// The caller's address.
+    pub ip: Option<String>,
+    /// The caller's `User-Agent`.
+    pub user_agent: Option<String>,
+    /// The request's id, as in the log and on the answer.
+    pub request_id: Option<String>,
+}
+
+/// What a change touches, as far as the request says.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Target {
+    /// The organization.
+    pub organization_id: Option<OrganizationId>,
+    /// The workspace.
+    pub workspace_id: Option<WorkspaceId>,
+    /// The group, where it is exactly one.
+    pub group_id: Option<GroupId>,
+    /// What that group is called.
+    pub group_name: Option<String>,
+    /// The project.
+    pub project_id: Option<ProjectId>,
+    /// The row between a group and a project.
+    pub project_group_id: Option<ProjectGroupId>,
+}
+
+/// The request, without anything secret: codes in `path` and `query` are keyed hashes already.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct RequestRecord {
+    /// The method as it came.
+    pub method: String,
+    /// The path.
+    pub path: String,
+    /// The query, without its question mark.
+    pub query: Option<String>,
+    /// The body, for the endpoints whose bodies are known to hold no secret.
+    pub body: Option<String>,
+    /// The body's size and keyed hash: `BYTES:HEX`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub body_digest: Option<String>,
+}
+
+/// Upstream's answer.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ResponseRecord {
+    /// Its status.
+    pub status: Option<u16>,
+    /// Its body, for the endpoints whose bodies are known to hold no secret.
+    pub body: Option<String>,
+    /// Upstream's own id of the request.
+    pub upstream_request_id: Option<String>,
+}
+
+/// A change about to be sent. On disk before it is, so that nothing can be sent without a trace.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Intent {
+    /// The event's id, already.
+    pub id: EventId,
+    /// When the request was received.
+    pub occurred_at: Timestamp,
+    /// What kind of change.
+    pub action: Action,
+    /// Who asks for it.
+    pub actor: Actor,
+    /// From where.
+    pub source: Source,
+    /// What it touches.
+    pub target: Target,
+    /// The request.
+    pub request: RequestRecord,
+    /// Whose lists it may change: closed until the outcome is known, also over a restart.
+    pub touches: Touches,
+    /// What is known of it already.
+    pub flags: Vec<Flag>,
+}
+
+/// An event about to be recorded: an intent and what became of it.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Draft {
+    /// The change as it was sent. Its target, actor and flags may be known better by now.
+    pub intent: Intent,
+    /// When the outcome was known.
+    pub completed_at: Timestamp,
+    /// Milliseconds from the request to the outcome.
+    pub duration_ms: i64,
+    /// How it ended.
+    pub outcome: Outcome,
+    /// What upstream said.
+    pub response: ResponseRecord,
+    /// The group before, as JSON.
+    pub before: Option<Value>,
+    /// The group after, as JSON.
+    pub after: Option<Value>,
+    /// The difference.
+    pub changes: Vec<Change>,
+    /// The event as a sentence.
+    pub summary: String,
+}
+
+/// A recorded event, as `audit show` and the API give it.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct Event {
+    /// Its place in the trail, without gaps.
+    pub seq: i64,
+    /// Its id.
+    pub id: EventId,
+    /// When the request was received, RFC 3339 UTC with milliseconds.
+    pub occurred_at: String,
+    /// When the outcome was known.
+    pub completed_at: String,
+    /// Milliseconds between the two.
+    pub duration_ms: i64,
+    /// What kind of change; text, because later versions know more kinds.
+    pub action: String,
+    /// How it ended.
+    pub outcome: String,
+    /// Who. The name may have become known after the event was written.
+    pub actor: Actor,
+    /// From where.
+    pub source: Source,
+    /// What it touched.
+    pub target: Target,
+    /// The request.
+    pub request: RequestRecord,
+    /// The answer.
+    pub response: ResponseRecord,
+    /// The group before.
+    pub before: Option<Value>,
+    /// The group after.
+    pub after: Option<Value>,
+    /// The difference.
+    pub changes: Value,
+    /// Other events that this one has to do with.
+    pub relations: Value,
+    /// What it was like.
+    pub flags: Value,
+    /// The event as a sentence.
+    pub summary: String,
+    /// The chain's link.
+    pub hash: String,
+}
+
+// === impl Action ===
+
+impl Action {
+    /// As it stands in the column `action`.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::GroupCreate => "group.create",
+            Self::GroupUpdate => "group.update",
+            Self::GroupPatch => "group.patch",
+            Self::GroupDelete => "group.delete",
+            Self::ProjectGroupAdd => "project_group.add",
+            Self::ProjectGroupRemove => "project_group.remove",
+            Self::MembershipChange => "membership.change",
+            Self::ApiWrite => "api.write",
+        }
+    }
+
+    /// Whether it is about groups, which is what `audit.scope = "groups"` records.
+    #[must_use]
+    pub fn touches_groups(self) -> bool {
+        self != Self::ApiWrite
+    }
+
+    /// Whether the request's body is known to hold no secret and may be kept.
+    #[must_use]
+    pub fn keeps_request_body(self) -> bool {
+        self != Self::ApiWrite
+    }
+
+    /// Whether the answer's body is known to hold no secret and may be kept. What the membership
+    /// endpoints answer is not documented, so theirs is not.
+    #[must_use]
+    pub fn keeps_response_body(self) -> bool {
+        !matches!(self, Self::ApiWrite | Self::MembershipChange)
+    }
+}
+
+impl fmt::Display for Action {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(self.as_str())
+    }
+}
+
+// === impl Outcome ===
+
+impl Outcome {
+    /// As it stands in the column `outcome`.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Applied => "applied",
+            Self::Partial => "partial",
+            Self::Rejected => "rejected",
+            Self::Unknown => "unknown",
+            Self::NotSent => "not_sent",
+        }
+    }
+
+    /// What a status says of a change. A `5xx` says nothing: a gateway in front of upstream may
+    /// have given up while upstream went on.
+    #[must_use]
+    pub fn of_status(status: http::StatusCode) -> Self {
+        if status.is_success() {
+            Self::Applied
+        } else if status.is_server_error() {
+            Self::Unknown
+        } else {
+            Self::Rejected
+        }
+    }
+}
+
+impl fmt::Display for Outcome {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(self.as_str())
+    }
+}

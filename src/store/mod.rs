@@ -1,0 +1,128 @@
+//! What is kept: the trail, the last known state of groups, who is behind a credential.
+//!
+//! Traits by need, not by table, so that a layer asks for no more than it uses. [`sqlite`] keeps
+//! them in one file; [`memory`] is the fake for tests and benches. One suite runs against both.
+
+pub mod memory;
+pub mod sqlite;
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use async_trait::async_trait;
+use jiff::Timestamp;
+
+use crate::domain::caller::Person;
+use crate::domain::event::{Draft, Intent};
+use crate::domain::group::{Group, ProjectGroup};
+use crate::domain::ids::{EventId, GroupId, OrganizationId, ProjectGroupId, UserId, WorkspaceId};
+
+/// The audit trail's writing side.
+#[async_trait]
+pub trait Trail: Send + Sync + 'static {
+    /// Writes an intent. Returns when it would survive a power cut.
+    ///
+    /// # Errors
+    ///
+    /// When it is not on disk for sure. The change must then not be sent.
+    async fn intend(&self, intent: Intent) -> Result<(), StoreError>;
+
+    /// Writes an event, removes its intent if there is one, and takes over what became known of
+    /// groups, in one transaction. Returns when it would survive a power cut.
+    ///
+    /// # Errors
+    ///
+    /// When it is not on disk for sure. The intent is then still there.
+    async fn complete(&self, draft: Draft, learned: Vec<Learned>) -> Result<(), StoreError>;
+
+    /// Takes an intent back whose change was never sent and needs no event.
+    ///
+    /// # Errors
+    ///
+    /// When it may still be there.
+    async fn withdraw(&self, id: EventId) -> Result<(), StoreError>;
+
+    /// Whether the store can be written at this moment.
+    ///
+    /// # Errors
+    ///
+    /// Why not.
+    async fn check(&self) -> Result<(), StoreError>;
+}
+
+/// The last state of every group that passed by.
+#[async_trait]
+pub trait KnownGroups: Send + Sync + 'static {
+    /// The last known state of a group.
+    async fn group(&self, id: GroupId) -> Result<Option<Group>, StoreError>;
+
+    /// The last known row between a group and a project.
+    async fn project_group(&self, id: ProjectGroupId) -> Result<Option<ProjectGroup>, StoreError>;
+
+    /// The names of these people, as far as any list told them.
+    async fn names(&self, ids: &[UserId]) -> Result<HashMap<UserId, String>, StoreError>;
+
+    /// Takes over what a list told. Comes back when it is queued, before it is on disk: what is lost
+    /// in a crash is told again by the next list.
+    async fn learn(&self, learned: Vec<Learned>);
+}
+
+/// Who is behind a credential.
+#[async_trait]
+pub trait Identities: Send + Sync + 'static {
+    /// The person behind a fingerprint, and when upstream said so.
+    async fn person(&self, credential_id: &str) -> Result<Option<(Person, Timestamp)>, StoreError>;
+
+    /// Remembers the person behind a fingerprint. Returns when it would survive a power cut.
+    async fn remember(
+        &self,
+        credential_id: &str,
+        person: &Person,
+        at: Timestamp,
+    ) -> Result<(), StoreError>;
+}
+
+/// Something that became known of the world upstream, and when it was true.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Learned {
+    /// From when on it was true; older news never overwrites newer.
+    pub at: Timestamp,
+    /// What.
+    pub fact: Fact,
+}
+
+/// See [`Learned`].
+#[derive(Clone, Debug, PartialEq)]
+pub enum Fact {
+    /// A group looks like this.
+    Group(Option<OrganizationId>, Box<Group>),
+    /// A group is gone.
+    NoGroup(GroupId),
+    /// A group has access to a project.
+    ProjectGroup(WorkspaceId, ProjectGroup),
+    /// It has no longer.
+    NoProjectGroup(ProjectGroupId),
+}
+
+/// Why the store could not do it. Shared by all changes of one commit.
+#[derive(Clone, Debug, thiserror::Error)]
+pub enum StoreError {
+    /// The database refused or could not be reached.
+    #[error("the audit database cannot be used")]
+    Database(#[source] Arc<sqlx::Error>),
+    /// What is in the database is not what this version writes.
+    #[error("the audit database holds what cannot be read: {0}")]
+    Corrupt(String),
+    /// The file is no database of ours, or of a newer version.
+    #[error("{0}")]
+    Unusable(String),
+    /// The writer has ended, because the gateway is stopping.
+    #[error("the audit store is closed")]
+    Closed,
+}
+
+impl From<sqlx::Error> for StoreError {
+    fn from(error: sqlx::Error) -> Self {
+        Self::Database(Arc::new(error))
+    }
+}
