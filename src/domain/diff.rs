@@ -320,11 +320,11 @@ mod tests {
     fn a_change_reads_like_a_sentence() {
         let old = design(&[(6, "Bob")], &[1]);
         let mut new = design(&[(5, "Ann")], &[1, 2]);
-        assert_snapshot!(said(Some(&old), Some(&new)), @r#"added Ann (5); removed Bob (6); added workspace 2 in "Design""#);
+        assert_snapshot!(said(Some(&old), Some(&new)), @r#"in "Design": added Ann (5), workspace 2; removed Bob (6)"#);
         new.name = "Brand".into();
-        assert_snapshot!(said(Some(&old), Some(&new)), @r#"renamed "Design" to "Brand"; added Ann (5); removed Bob (6); added workspace 2"#);
-        assert_snapshot!(said(None, Some(&old)), @r#"created "Design"; with Bob (6); with workspace 1"#);
-        assert_snapshot!(said(Some(&old), None), @r#"deleted "Design"; had Bob (6); had workspace 1"#);
+        assert_snapshot!(said(Some(&old), Some(&new)), @r#"renamed "Design" to "Brand"; added Ann (5), workspace 2; removed Bob (6)"#);
+        assert_snapshot!(said(None, Some(&old)), @r#"created "Design" with Bob (6), workspace 1"#);
+        assert_snapshot!(said(Some(&old), None), @r#"deleted "Design" (it had Bob (6), workspace 1)"#);
     }
 
     #[test]

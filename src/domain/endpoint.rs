@@ -1,7 +1,77 @@
-//! placeholder
+//! What a request asks for, decided once: method and path become an [`Endpoint`].
+//!
+//! **Guarantee** (DESIGN §2). Nothing that upstream would take for a change is taken for a read here,
+//! whatever its spelling. So a path is matched in its normal form (percent-decoded, slashes merged, no
+//! trailing slash), a change whose path upstream might read in another way than we do is refused, a
+//! method that a header names counts as much as the one on the request line, and whatever the table
+//! does not know is a change unless it is `GET`, `HEAD` or `OPTIONS`.
+//!
+//! A *list* is the opposite case: only its exact spelling is one, because only that may be answered
+//! from the cache; any other spelling of it is a read and goes upstream as it came. The path that is
+//! forwarded is never the normal form but the bytes that came.
+
+use std::borrow::Cow;
+use std::str::FromStr;
+use std::sync::LazyLock;
+
+use http::Method;
+use matchit::{Params, Router};
+use percent_encoding::percent_decode_str;
 use serde::{Deserialize, Serialize};
 
-use super::ids::{OrganizationId, WorkspaceId};
+use super::event::Action;
+use super::ids::{GroupId, OrganizationId, ProjectGroupId, ProjectId, WorkspaceId};
+use super::operations::{Class, OPERATIONS, Operation, Scope};
+
+/// What a request asks for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Endpoint {
+    /// A list that may be answered from the cache.
+    List(List),
+    /// A change: recorded, and it closes what it touches.
+    Change(Change),
+    /// Anything else: passed through.
+    Read,
+}
+
+/// A list that may be answered from the cache.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum List {
+    /// `/organizations/{organization_id}/groups`
+    Organization(OrganizationId),
+    /// `/organizations/{organization_id}/workspaces/{workspace_id}/groups`
+    OrganizationWorkspace(OrganizationId, WorkspaceId),
+    /// `/workspaces/{workspace_id}/groups`, deprecated
+    Workspace(WorkspaceId),
+    /// `/workspaces/{workspace_id}/project_groups`
+    ProjectGroups(WorkspaceId),
+}
+
+/// A change, as far as method and path tell.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Change {
+    /// What kind.
+    pub action: Action,
+    /// What its path names.
+    pub ids: Ids,
+    /// Whose lists it may change.
+    pub touches: Touches,
+}
+
+/// The numbers in a path, by the names the reference gives them.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Ids {
+    /// `{organization_id}`
+    pub organization: Option<OrganizationId>,
+    /// `{workspace_id}`
+    pub workspace: Option<WorkspaceId>,
+    /// `{group_id}`
+    pub group: Option<GroupId>,
+    /// `{project_id}`
+    pub project: Option<ProjectId>,
+    /// `{project_group_id}`
+    pub project_group: Option<ProjectGroupId>,
+}
 
 /// Whose lists a change may change.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
@@ -16,3 +86,334 @@ pub enum Touches {
     /// Everybody's: the path does not say.
     Everything,
 }
+
+/// A change was asked for by a path that upstream might read in another way than we do.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("the path of a change must not contain {0}")]
+pub struct Ambiguous(&'static str);
+
+/// Decides what `method` and `path` ask for. `overrides` are the methods that headers name besides.
+///
+/// # Errors
+///
+/// When it is a change, and its path could mean two things.
+pub fn classify<'a>(
+    method: &Method,
+    overrides: impl IntoIterator<Item = &'a str>,
+    path: &str,
+) -> Result<Endpoint, Ambiguous> {
+    let normal = normal_form(path);
+    let mut endpoint = classify_one(method, &normal)?;
+    for named in overrides {
+        // A name that is no method at all is taken for a change too: for `PATCH`, because upstream
+        // might read it as any.
+        let named = Method::from_str(&named.trim().to_ascii_uppercase()).unwrap_or(Method::PATCH);
+        let other = classify_one(&named, &normal)?;
+        // Whether upstream obeys the header is not known, so the graver of the two counts, and the
+        // answer to such a request is no list.
+        endpoint = match endpoint {
+            Endpoint::List(_) => Endpoint::Read,
+            other => other,
+        };
+        if gravity(&other) >= gravity(&endpoint) && !matches!(other, Endpoint::List(_)) {
+            endpoint = other;
+        }
+    }
+    Ok(endpoint)
+}
+
+fn classify_one(method: &Method, normal: &NormalForm<'_>) -> Result<Endpoint, Ambiguous> {
+    let safe = matches!(*method, Method::GET | Method::HEAD | Method::OPTIONS);
+    if let Some(ambiguity) = normal.ambiguity {
+        return if safe {
+            Ok(Endpoint::Read)
+        } else {
+            Err(Ambiguous(ambiguity))
+        };
+    }
+    let Some((operation, params)) = ROUTES.find(method, &normal.path) else {
+        return Ok(if safe {
+            Endpoint::Read
+        } else {
+            unlisted(&normal.path)
+        });
+    };
+    let ids = Ids::of(&params);
+    let change = |action| Change {
+        action,
+        ids,
+        touches: touches(operation.scope, &ids),
+    };
+    Ok(match operation.class {
+        Class::Read => Endpoint::Read,
+        Class::List if normal.exact => {
+            list(operation, &params).map_or(Endpoint::Read, Endpoint::List)
+        }
+        Class::List => Endpoint::Read,
+        Class::Group => Endpoint::Change(change(match *method {
+            Method::POST => Action::GroupCreate,
+            Method::PUT => Action::GroupUpdate,
+            Method::PATCH => Action::GroupPatch,
+            _ => Action::GroupDelete,
+        })),
+        Class::ProjectGroup if *method == Method::POST => {
+            Endpoint::Change(change(Action::ProjectGroupAdd))
+        }
+        Class::ProjectGroup => Endpoint::Change(change(Action::ProjectGroupRemove)),
+        Class::Membership => Endpoint::Change(change(Action::MembershipChange)),
+        Class::Touching | Class::Change => Endpoint::Change(change(Action::ApiWrite)),
+    })
+}
+
+fn gravity(endpoint: &Endpoint) -> u8 {
+    match endpoint {
+        Endpoint::Read | Endpoint::List(_) => 0,
+        Endpoint::Change(change) => match change.touches {
+            Touches::Nothing => 1,
+            Touches::Workspace(_) => 2,
+            Touches::Organization(..) => 3,
+            Touches::Everything => 4,
+        },
+    }
+}
+
+fn touches(scope: Scope, ids: &Ids) -> Touches {
+    match (scope, ids.organization, ids.workspace) {
+        (Scope::None, ..) => Touches::Nothing,
+        (Scope::Org, Some(organization), workspace) => {
+            Touches::Organization(organization, workspace)
+        }
+        (Scope::Workspace, _, Some(workspace)) => Touches::Workspace(workspace),
+        // A number that is none: upstream will refuse it, or read it as we do not.
+        (Scope::Org | Scope::Workspace | Scope::All, ..) => Touches::Everything,
+    }
+}
+
+// Only digits as upstream itself writes them: `05` would be the same list under another key.
+fn list(operation: &Operation, params: &Params<'_, '_>) -> Option<List> {
+    let number = |name: &str| {
+        let text = params.get(name)?;
+        let number: i64 = text.parse().ok()?;
+        (number.to_string() == text).then_some(number)
+    };
+    let workspace = number("workspace_id").map(WorkspaceId);
+    match number("organization_id").map(OrganizationId) {
+        Some(organization) if operation.path.contains("/workspaces/") => {
+            Some(List::OrganizationWorkspace(organization, workspace?))
+        }
+        Some(organization) => Some(List::Organization(organization)),
+        None if operation.path.ends_with("/project_groups") => workspace.map(List::ProjectGroups),
+        None if operation.path.starts_with("/api/v9/workspaces/") => workspace.map(List::Workspace),
+        None => None,
+    }
+}
+
+// A change that the table does not know touches what its path names.
+fn unlisted(path: &str) -> Endpoint {
+    let mut ids = Ids::default();
+    let mut segments = path.split('/').peekable();
+    while let Some(segment) = segments.next() {
+        let number = segments.peek().and_then(|next| next.parse().ok());
+        match segment {
+            "organizations" | "organization" => {
+                ids.organization = ids.organization.or(number.map(OrganizationId));
+            }
+            "workspaces" | "workspace" => ids.workspace = ids.workspace.or(number.map(WorkspaceId)),
+            _ => {}
+        }
+    }
+    let touches = match (ids.organization, ids.workspace) {
+        (Some(organization), workspace) => Touches::Organization(organization, workspace),
+        (None, Some(workspace)) => Touches::Workspace(workspace),
+        (None, None) => Touches::Everything,
+    };
+    Endpoint::Change(Change {
+        action: Action::ApiWrite,
+        ids,
+        touches,
+    })
+}
+
+// === impl Ids ===
+
+impl Ids {
+    fn of(params: &Params<'_, '_>) -> Self {
+        // Read as upstream reads numbers: a sign and leading zeros allowed.
+        fn number<T: FromStr>(params: &Params<'_, '_>, name: &str) -> Option<T> {
+            params.get(name)?.parse().ok()
+        }
+        Self {
+            organization: number(params, "organization_id"),
+            workspace: number(params, "workspace_id"),
+            group: number(params, "group_id"),
+            project: number(params, "project_id"),
+            project_group: number(params, "project_group_id"),
+        }
+    }
+}
+
+// === impl Endpoint ===
+
+impl Endpoint {
+    /// What logs and metrics call it.
+    #[must_use]
+    pub fn class(&self) -> &'static str {
+        match self {
+            Self::List(_) => "list",
+            Self::Change(_) => "change",
+            Self::Read => "read",
+        }
+    }
+}
+
+// === impl List ===
+
+impl List {
+    /// The organization in the path.
+    #[must_use]
+    pub fn organization(&self) -> Option<OrganizationId> {
+        match *self {
+            Self::Organization(organization) | Self::OrganizationWorkspace(organization, _) => {
+                Some(organization)
+            }
+            Self::Workspace(_) | Self::ProjectGroups(_) => None,
+        }
+    }
+
+    /// The workspace in the path.
+    #[must_use]
+    pub fn workspace(&self) -> Option<WorkspaceId> {
+        match *self {
+            Self::Organization(_) => None,
+            Self::OrganizationWorkspace(_, workspace)
+            | Self::Workspace(workspace)
+            | Self::ProjectGroups(workspace) => Some(workspace),
+        }
+    }
+}
+
+/// A path as upstream's router is expected to see it.
+struct NormalForm<'a> {
+    path: Cow<'a, str>,
+    /// Whether that is the path to the byte.
+    exact: bool,
+    /// What in it upstream might read in another way.
+    ambiguity: Option<&'static str>,
+}
+
+fn normal_form(raw: &str) -> NormalForm<'_> {
+    let plain = |byte: u8| byte.is_ascii_alphanumeric() || b"/-_.~,:@!$&'()*+=".contains(&byte);
+    let tidy = raw.len() > 1 && !raw.ends_with('/') && !raw.contains("//") && !raw.contains("/.");
+    if tidy && raw.bytes().all(plain) {
+        return NormalForm {
+            path: Cow::Borrowed(raw),
+            exact: true,
+            ambiguity: None,
+        };
+    }
+    let decoded = percent_decode_str(raw).decode_utf8();
+    let ambiguity = ambiguity(raw, decoded.as_deref().ok());
+    let mut path = String::with_capacity(raw.len());
+    for segment in decoded
+        .unwrap_or_default()
+        .split('/')
+        .filter(|segment| !segment.is_empty())
+    {
+        path.push('/');
+        path.push_str(segment);
+    }
+    NormalForm {
+        path: Cow::Owned(path),
+        exact: false,
+        ambiguity,
+    }
+}
+
+fn ambiguity(raw: &str, decoded: Option<&str>) -> Option<&'static str> {
+    let Some(decoded) = decoded else {
+        return Some("bytes that are not UTF-8");
+    };
+    let slashes = |text: &str| text.bytes().filter(|byte| *byte == b'/').count();
+    if slashes(raw) != slashes(decoded) {
+        return Some("an encoded slash");
+    }
+    if decoded.contains('%') {
+        // Either a percent sign that encodes nothing, or one that decodes to another encoding.
+        return Some("a percent sign that is not part of one encoded character");
+    }
+    if decoded
+        .split('/')
+        .any(|segment| matches!(segment, "." | ".."))
+    {
+        return Some("dot segments");
+    }
+    if decoded.contains(['\\', ';', '?', '#']) {
+        return Some("a backslash, a semicolon, or an encoded question mark or number sign");
+    }
+    if decoded.chars().any(char::is_control) {
+        return Some("control characters");
+    }
+    None
+}
+
+/// The table as routers, one for each method that it has.
+struct Routes(Vec<(Method, Router<&'static Operation>)>);
+
+static ROUTES: LazyLock<Routes> = LazyLock::new(|| {
+    let methods = [
+        Method::GET,
+        Method::POST,
+        Method::PUT,
+        Method::PATCH,
+        Method::DELETE,
+    ];
+    Routes(
+        methods
+            .into_iter()
+            .map(|method| {
+                let mut router = Router::new();
+                for operation in OPERATIONS
+                    .iter()
+                    .filter(|operation| operation.method == method)
+                {
+                    router
+                        .insert(operation.path, operation)
+                        .expect("a test inserts the whole table");
+                }
+                (method, router)
+            })
+            .collect(),
+    )
+});
+
+// === impl Routes ===
+
+impl Routes {
+    fn find<'p>(
+        &self,
+        method: &Method,
+        path: &'p str,
+    ) -> Option<(&'static Operation, Params<'_, 'p>)> {
+        let (_, router) = self.0.iter().find(|(known, _)| known == method)?;
+        let found = router.at(path).ok()?;
+        Some((found.value, found.params))
+    }
+}
+
+/// The operation of the table behind `path`: of this method, else of any.
+pub(super) fn operation(method: &Method, path: &str) -> Option<&'static Operation> {
+    let path = &normal_form(path).path;
+    let any = || {
+        ROUTES
+            .0
+            .iter()
+            .find_map(|(other, _)| ROUTES.find(other, path))
+    };
+    ROUTES
+        .find(method, path)
+        .or_else(any)
+        .map(|(operation, _)| operation)
+}
+
+#[cfg(test)]
+mod tests;

@@ -6,4 +6,6 @@ pub mod endpoint;
 pub mod event;
 pub mod group;
 pub mod ids;
+pub mod operations;
+pub mod redact;
 pub mod row;

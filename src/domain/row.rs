@@ -297,12 +297,7 @@ mod tests {
             let mut edited = row(1);
             edited.0[column] = Cell::Text("forged".into());
             let verdict = original.check(None, &edited, &SALT);
-            assert_eq!(
-                verdict,
-                Err(Broken::Edited { seq: 1 }),
-                "{}",
-                COLUMNS[column]
-            );
+            assert_eq!(verdict, Err(Broken::Edited { seq: 1 }), "{name}");
         }
         assert_eq!(original.check(None, &row(1), &SALT), Ok(()));
     }
