@@ -2,7 +2,4 @@
 
 pub mod cli;
 pub mod clock;
-pub mod config;
 pub mod domain;
-pub mod simulator;
-pub mod store;

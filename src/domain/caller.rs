@@ -177,6 +177,10 @@ impl Credential {
     /// The address in `email:password`; `None` for an API token or a session.
     #[must_use]
     pub fn email(&self) -> Option<String> {
+        // With a cookie beside it nobody knows which of the two upstream believed.
+        if !self.cookies.is_empty() {
+            return None;
+        }
         let (scheme, rest) = split_scheme(self.authorization.first()?.as_bytes());
         if !scheme.eq_ignore_ascii_case(b"basic") {
             return None;

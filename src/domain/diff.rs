@@ -222,7 +222,22 @@ fn elements(changes: &[Change], kind: Kind) -> String {
             };
             Some(format!("{noun}{}", change.who()))
         });
-    names.collect::<Vec<_>>().join(", ")
+    listed(names.collect(), ", ")
+}
+
+/// What stands side by side in a sentence: the first ten, and how many more. All of them are in the
+/// columns; a sentence that names thousands is none.
+#[must_use]
+pub fn listed(mut named: Vec<String>, separator: &str) -> String {
+    const NAMED: usize = 10;
+    let more = named.len().saturating_sub(NAMED);
+    named.truncate(NAMED);
+    let text = named.join(separator);
+    if more == 0 {
+        text
+    } else {
+        format!("{text} and {more} more")
+    }
 }
 
 // JSON's quoting also escapes control characters, so that a name cannot break out of the line.

@@ -19,7 +19,7 @@ use matchit::{Params, Router};
 use percent_encoding::percent_decode_str;
 use serde::{Deserialize, Serialize};
 
-use super::event::Action;
+use super::action::Action;
 use super::ids::{GroupId, OrganizationId, ProjectGroupId, ProjectId, WorkspaceId};
 use super::operations::{Class, OPERATIONS, Operation, Scope};
 

@@ -3,62 +3,16 @@
 //! These are the facts; how they are laid out in columns, hashed and stored is [`row`](super::row)'s
 //! and the store's.
 
-use std::fmt;
-
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
+use super::action::{Action, Outcome};
 use super::diff::Change;
 use super::endpoint::Touches;
 use super::ids::{
     EventId, GroupId, OrganizationId, ProjectGroupId, ProjectId, UserId, WorkspaceId,
 };
-
-/// What kind of change an event is about.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
-pub enum Action {
-    /// A group was made.
-    #[serde(rename = "group.create")]
-    GroupCreate,
-    /// A group was replaced by what the request says.
-    #[serde(rename = "group.update")]
-    GroupUpdate,
-    /// Patches were applied to a group, each of which may have failed.
-    #[serde(rename = "group.patch")]
-    GroupPatch,
-    /// A group was deleted.
-    #[serde(rename = "group.delete")]
-    GroupDelete,
-    /// A group got access to a project.
-    #[serde(rename = "project_group.add")]
-    ProjectGroupAdd,
-    /// A group lost access to a project.
-    #[serde(rename = "project_group.remove")]
-    ProjectGroupRemove,
-    /// Memberships changed through an endpoint that is not a group's.
-    #[serde(rename = "membership.change")]
-    MembershipChange,
-    /// Any other change.
-    #[serde(rename = "api.write")]
-    ApiWrite,
-}
-
-/// How a change ended.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum Outcome {
-    /// Upstream did it.
-    Applied,
-    /// Upstream did some of it.
-    Partial,
-    /// Upstream refused it; nothing changed.
-    Rejected,
-    /// It was sent, and no answer tells what became of it.
-    Unknown,
-    /// It never left; nothing changed.
-    NotSent,
-}
 
 /// What a recorded change was like in a way that a filter may ask for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
@@ -72,6 +26,10 @@ pub enum Flag {
     BodyTooLarge,
     /// The answer's body was cut off or over `audit.max_body_size` and not kept.
     AnswerIncomplete,
+    /// The request's body could not be read for sure; its text is kept.
+    BodyUnread,
+    /// A header named another method than the request's own; it is the one that counts and is recorded.
+    MethodOverride,
     /// The caller had hung up before the answer was there.
     CallerLeft,
     /// The gateway stopped between the intent and the outcome; the row was written at the next start.
@@ -239,83 +197,4 @@ pub struct Event {
     pub summary: String,
     /// The chain's link.
     pub hash: String,
-}
-
-// === impl Action ===
-
-impl Action {
-    /// As it stands in the column `action`.
-    #[must_use]
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Self::GroupCreate => "group.create",
-            Self::GroupUpdate => "group.update",
-            Self::GroupPatch => "group.patch",
-            Self::GroupDelete => "group.delete",
-            Self::ProjectGroupAdd => "project_group.add",
-            Self::ProjectGroupRemove => "project_group.remove",
-            Self::MembershipChange => "membership.change",
-            Self::ApiWrite => "api.write",
-        }
-    }
-
-    /// Whether it is about groups, which is what `audit.scope = "groups"` records.
-    #[must_use]
-    pub fn touches_groups(self) -> bool {
-        self != Self::ApiWrite
-    }
-
-    /// Whether the request's body is known to hold no secret and may be kept.
-    #[must_use]
-    pub fn keeps_request_body(self) -> bool {
-        self != Self::ApiWrite
-    }
-
-    /// Whether the answer's body is known to hold no secret and may be kept. What the membership
-    /// endpoints answer is not documented, so theirs is not.
-    #[must_use]
-    pub fn keeps_response_body(self) -> bool {
-        !matches!(self, Self::ApiWrite | Self::MembershipChange)
-    }
-}
-
-impl fmt::Display for Action {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.pad(self.as_str())
-    }
-}
-
-// === impl Outcome ===
-
-impl Outcome {
-    /// As it stands in the column `outcome`.
-    #[must_use]
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Self::Applied => "applied",
-            Self::Partial => "partial",
-            Self::Rejected => "rejected",
-            Self::Unknown => "unknown",
-            Self::NotSent => "not_sent",
-        }
-    }
-
-    /// What a status says of a change. A `5xx` says nothing: a gateway in front of upstream may
-    /// have given up while upstream went on.
-    #[must_use]
-    pub fn of_status(status: http::StatusCode) -> Self {
-        if status.is_success() {
-            Self::Applied
-        } else if status.is_server_error() {
-            Self::Unknown
-        } else {
-            Self::Rejected
-        }
-    }
-}
-
-impl fmt::Display for Outcome {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.pad(self.as_str())
-    }
 }

@@ -1,8 +1,10 @@
 //! A group as upstream shows it, read tolerantly.
 //!
 //! Upstream has two forms of one thing: `group_id` with members and workspaces, and, by the
-//! deprecated door, `id` with neither. A field that a form does not have is `None`, "not told",
-//! and never mistaken for empty; a field that is `null` is empty. Fields nobody here knows are kept.
+//! deprecated door, `id` with neither. A field that is missing or `null` is `None`, "not told", and
+//! never mistaken for empty: upstream also writes `null` to those who may not see it. Only to whoever
+//! changed the group does `null` mean empty ([`Group::read_changed`]). Fields nobody here knows are
+//! kept.
 
 use serde::Serialize;
 use serde_json::{Map, Value, json};
@@ -88,8 +90,7 @@ impl Group {
             .as_i64()?;
         let name = rest.shift_remove("name")?.as_str()?.to_owned();
         let users = match rest.shift_remove("users") {
-            None => None,
-            Some(Value::Null) => Some(Vec::new()),
+            None | Some(Value::Null) => None,
             Some(users) => Some(
                 users
                     .as_array()?
@@ -99,8 +100,7 @@ impl Group {
             ),
         };
         let workspaces = match rest.shift_remove("workspaces") {
-            None => None,
-            Some(Value::Null) => Some(Vec::new()),
+            None | Some(Value::Null) => None,
             Some(ids) => {
                 let ids = ids
                     .as_array()?
@@ -118,6 +118,20 @@ impl Group {
             rest,
         };
         group.sort();
+        Some(group)
+    }
+
+    /// Reads a group from the answer to a change of it, whose maker may see all of it.
+    #[must_use]
+    pub fn read_changed(value: &Value) -> Option<Self> {
+        let mut group = Self::read(value)?;
+        let is_null = |name: &str| value.get(name).is_some_and(Value::is_null);
+        if is_null("users") {
+            group.users = Some(Vec::new());
+        }
+        if is_null("workspaces") {
+            group.workspaces = Some(Vec::new());
+        }
         Some(group)
     }
 
@@ -240,8 +254,15 @@ mod tests {
     fn what_a_form_does_not_tell_is_not_empty() {
         let short = group(json!({"id": 7, "name": "Design", "workspace_id": 3}));
         assert_eq!(short.users, None);
-        let long = group(json!({"group_id": 7, "name": "Design", "users": null}));
-        assert_eq!(long.users, Some(vec![]));
+        let long = json!({"group_id": 7, "name": "Design", "users": null, "workspaces": null});
+        assert_eq!(group(long.clone()).users, None);
+        let changed = Group::read_changed(&long).unwrap();
+        assert_eq!(
+            (changed.users, changed.workspaces),
+            (Some(vec![]), Some(vec![]))
+        );
+        let short = Group::read_changed(&json!({"id": 7, "name": "Design"})).unwrap();
+        assert_eq!(short.users, None);
     }
 
     #[test]

@@ -1,11 +1,13 @@
 //! What Tollgate is about, as values: no async, no clock, no SQL.
 
+pub mod action;
 pub mod caller;
 pub mod diff;
 pub mod endpoint;
 pub mod event;
 pub mod group;
 pub mod ids;
+pub mod label;
 pub mod operations;
 pub mod redact;
 pub mod row;

@@ -38,6 +38,9 @@ const OPEN_QUERY: [&str; 11] = [
     "workspace",
 ];
 
+/// More than any path of the reference has.
+const MOST_SEGMENTS: usize = 24;
+
 static VOCABULARY: LazyLock<HashSet<&'static str>> = LazyLock::new(|| {
     let segments = OPERATIONS
         .iter()
@@ -48,6 +51,12 @@ static VOCABULARY: LazyLock<HashSet<&'static str>> = LazyLock::new(|| {
 /// `path` with every segment hashed that could be a code.
 #[must_use]
 pub fn path<'a>(key: &Key, method: &Method, path: &'a str) -> Cow<'a, str> {
+    // What is longer than any path of the reference is hashed as one.
+    if let Some((end, _)) = path.match_indices('/').nth(MOST_SEGMENTS) {
+        let (start, rest) = path.split_at(end);
+        let start = self::path(key, method, start);
+        return Cow::Owned(format!("{start}/{}", key.pseudonym(rest.as_bytes())));
+    }
     let template: Option<Vec<&str>> =
         operation(method, path).map(|operation| segments(operation.path).collect());
     let mut index = 0;
@@ -183,6 +192,12 @@ mod tests {
         assert!(!shown("/api/v9/invitations/123456").contains("123456"));
         assert!(!shown("/api/v9/organizations/invitations/123456/accept").contains("123456"));
         assert!(!shown("/api/v9/ical/workspace_user/123456").contains("123456"));
+    }
+
+    #[test]
+    fn a_path_of_any_length_is_shown_in_few_words() {
+        let shown = shown(&"/a".repeat(30_000));
+        assert!(shown.len() < 1000, "{}", shown.len());
     }
 
     #[test]

@@ -1,0 +1,76 @@
+//! The short name that a tool goes by: `hr-sync` in `/~hr-sync/api/v9/…`.
+//!
+//! A value of this type can stand in a path, a header, a metric and a table as it is: nothing in it
+//! needs escaping, and it is never longer than [`Label::MAX_LENGTH`].
+
+use std::fmt;
+use std::str::FromStr;
+
+/// 1 to 32 characters out of `a-z`, `0-9` and `-`.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Label(Box<str>);
+
+/// The text is no label.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("a label is 1 to 32 characters out of a-z, 0-9 and -")]
+pub struct NotALabel;
+
+// === impl Label ===
+
+impl Label {
+    /// As many characters a label may have.
+    pub const MAX_LENGTH: usize = 32;
+}
+
+impl FromStr for Label {
+    type Err = NotALabel;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        let allowed = |byte: u8| matches!(byte, b'a'..=b'z' | b'0'..=b'9' | b'-');
+        if (1..=Self::MAX_LENGTH).contains(&text.len()) && text.bytes().all(allowed) {
+            Ok(Self(text.into()))
+        } else {
+            Err(NotALabel)
+        }
+    }
+}
+
+impl AsRef<str> for Label {
+    fn as_ref(&self) -> &str {
+        &self.0
+    }
+}
+
+impl fmt::Display for Label {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_label_is_told_as_it_was_given() {
+        for text in ["a", "hr-sync", "-", "0123456789", &"x".repeat(32)] {
+            assert_eq!(text.parse::<Label>().unwrap().to_string(), text);
+        }
+    }
+
+    #[test]
+    fn what_would_need_escaping_or_has_no_bound_is_no_label() {
+        for text in [
+            "",
+            "HR",
+            "hr_sync",
+            "a b",
+            "a/b",
+            "ä",
+            "a%20b",
+            &"x".repeat(33),
+        ] {
+            assert_eq!(text.parse::<Label>(), Err(NotALabel), "{text:?}");
+        }
+    }
+}
