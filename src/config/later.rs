@@ -1,0 +1,58 @@
+//! Refuses what the configuration can say already and this version cannot do yet.
+//!
+//! Somebody who sets `guard.mode = "refuse"` relies on it, so a key without its feature must not be
+//! taken in silence. A feature that arrives takes its line out here, and nothing else changes.
+
+use super::values::Values;
+use super::{Config, Filters, GuardMode, Mode, Pace, Retention};
+
+/// The tables of a later version.
+pub(super) const TABLES: [&str; 3] = ["watch", "sink", "admin.tokens"];
+
+/// What is said of them, and of each value of a later version.
+pub(super) const NOT_AVAILABLE: &str = "is not available in this version";
+
+/// Notes a mistake for each key with a value of a later version.
+pub(super) fn refuse(config: &Config, values: &mut Values) {
+    // The key, whether it asks for more than there is, and what to do about it.
+    let asked = [
+        ("mode", config.mode != Mode::Active, "leave it at `active`"),
+        (
+            "listen.tls_cert",
+            config.listen.tls_cert.is_some(),
+            "take it out",
+        ),
+        (
+            "listen.tls_key",
+            config.listen.tls_key.is_some(),
+            "take it out",
+        ),
+        (
+            "cache.filters",
+            config.cache.filters != Filters::Off,
+            "leave it at `off`",
+        ),
+        (
+            "quota.pace",
+            config.quota.pace == Pace::Always,
+            "leave it at `after-429`",
+        ),
+        (
+            "audit.retention",
+            config.audit.retention != Retention::Never,
+            "leave it at `never`",
+        ),
+        (
+            "guard.mode",
+            config.guard.mode != GuardMode::Off,
+            "leave it at `off`",
+        ),
+    ];
+    for row in config.rows() {
+        let asked = asked.iter().find(|(key, asks, _)| *key == row.key && *asks);
+        if let (Some((key, _, instead)), Some(value)) = (asked, row.value) {
+            let problem = format!("`{value}` {NOT_AVAILABLE}; {instead}");
+            values.wrong(values.origins.of(key).clone(), key, problem);
+        }
+    }
+}
