@@ -1,1 +1,247 @@
-//! The fake.
+//! The store in memory: the fake for tests and benches. Keeps the promises of the traits but one,
+//! that anything outlives the process.
+//!
+//! It can be told to [fail](MemoryStore::fail), as a full disk does, and shows what it holds.
+
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use async_trait::async_trait;
+use jiff::Timestamp;
+
+use super::sqlite::salt;
+use super::stored::Stored;
+use super::{Fact, Identities, KnownGroups, Learned, StoreError, Trail};
+use crate::clock::rfc3339;
+use crate::domain::caller::Person;
+use crate::domain::event::{Draft, Intent};
+use crate::domain::group::{Group, ProjectGroup};
+use crate::domain::ids::{EventId, GroupId, OrganizationId, ProjectGroupId, UserId};
+use crate::domain::row::{GENESIS, Link, Row};
+
+/// The fake. Clones share what they hold.
+#[derive(Clone, Debug, Default)]
+pub struct MemoryStore(Arc<Mutex<Held>>);
+
+#[derive(Debug, Default)]
+struct Held {
+    failing: bool,
+    intents: Vec<Intent>,
+    events: Vec<Draft>,
+    rows: Vec<Stored>,
+    // What is gone stays without a value, so that older news cannot bring it back. Times are the
+    // texts that a database would compare.
+    groups: HashMap<GroupId, (String, Option<Group>)>,
+    organizations: HashMap<GroupId, OrganizationId>,
+    project_groups: HashMap<ProjectGroupId, (String, Option<ProjectGroup>)>,
+    names: HashMap<(OrganizationId, UserId), (String, String)>,
+    people: HashMap<String, (Timestamp, Person)>,
+}
+
+// === impl MemoryStore ===
+
+impl MemoryStore {
+    /// An empty one.
+    #[must_use]
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// From now on writes fail, or no longer do.
+    pub fn fail(&self, failing: bool) {
+        self.held().failing = failing;
+    }
+
+    /// The events, in the order of the trail.
+    #[must_use]
+    pub fn events(&self) -> Vec<Draft> {
+        self.held().events.clone()
+    }
+
+    /// The intents that have no event yet, in the order in which they came.
+    #[must_use]
+    pub fn intents(&self) -> Vec<Intent> {
+        self.held().intents.clone()
+    }
+
+    /// The events as rows of a chain.
+    #[must_use]
+    pub fn rows(&self) -> Vec<Stored> {
+        self.held().rows.clone()
+    }
+
+    // Nothing in here panics half-way: what a test that failed left behind is whole.
+    fn held(&self) -> MutexGuard<'_, Held> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn writable(&self) -> Result<MutexGuard<'_, Held>, StoreError> {
+        let held = self.held();
+        if held.failing {
+            return Err(StoreError::Unusable("the store was told to fail".into()));
+        }
+        Ok(held)
+    }
+}
+
+// === impl Held ===
+
+impl Held {
+    fn learn(&mut self, learned: Vec<Learned>) {
+        for Learned { at, fact } in learned {
+            let at = rfc3339(at);
+            match fact {
+                Fact::Group(organization, group) => {
+                    if let Some(organization) = organization {
+                        self.organizations.insert(group.id, organization);
+                    }
+                    self.learn_group(at, *group);
+                }
+                Fact::DoubtfulGroup(doubtful) => {
+                    self.groups.retain(|id, (seen_at, state)| {
+                        *id != doubtful || state.is_none() || *seen_at > at
+                    });
+                }
+                Fact::DoubtfulGroups(within) => {
+                    let organizations = &self.organizations;
+                    self.groups.retain(|id, (seen_at, state)| {
+                        let other = within.is_some()
+                            && organizations.get(id).is_some_and(|of| Some(*of) != within);
+                        other || state.is_none() || *seen_at > at
+                    });
+                }
+                Fact::NoGroup(id) => put(&mut self.groups, id, at, None),
+                Fact::ProjectGroup(_, row) => put(&mut self.project_groups, row.id, at, Some(row)),
+                Fact::NoProjectGroup(id) => put(&mut self.project_groups, id, at, None),
+            }
+        }
+    }
+
+    fn learn_group(&mut self, at: String, group: Group) {
+        let merged = match self.groups.get(&group.id) {
+            Some((seen_at, _)) if *seen_at > at => return,
+            Some((_, Some(known))) => known.updated_by(&group),
+            Some((_, None)) | None => group.clone(),
+        };
+        let organization = self.organizations.get(&group.id).copied();
+        for member in group.users.into_iter().flatten() {
+            if let (Some(organization), Some(name)) = (organization, member.name) {
+                put(&mut self.names, (organization, member.id), at.clone(), name);
+            }
+        }
+        self.groups.insert(group.id, (at, Some(merged)));
+    }
+}
+
+fn put<K, V>(known: &mut HashMap<K, (String, V)>, id: K, at: String, value: V)
+where
+    K: std::hash::Hash + Eq,
+{
+    if known.get(&id).is_none_or(|(seen_at, _)| *seen_at <= at) {
+        known.insert(id, (at, value));
+    }
+}
+
+#[async_trait]
+impl Trail for MemoryStore {
+    async fn intend(&self, intent: Intent) -> Result<(), StoreError> {
+        self.writable()?.intents.push(intent);
+        Ok(())
+    }
+
+    async fn complete(&self, draft: Draft, learned: Vec<Learned>) -> Result<(), StoreError> {
+        let mut held = self.writable()?;
+        let (id, row, salt) = (draft.intent.id, Row::of(&draft), salt()?);
+        if held.events.iter().any(|event| event.intent.id == id) {
+            return Err(StoreError::Unusable(format!("{id} is recorded already")));
+        }
+        let (seq, prev_hash) = match held.rows.last() {
+            Some(last) => (last.link.seq + 1, last.link.hash.as_str()),
+            None => (1, GENESIS),
+        };
+        let link = Link::new(seq, prev_hash, &row, &salt);
+        held.rows.push(Stored { link, row, salt });
+        held.events.push(draft);
+        held.intents.retain(|intent| intent.id != id);
+        held.learn(learned);
+        Ok(())
+    }
+
+    async fn withdraw(&self, id: EventId) -> Result<(), StoreError> {
+        self.writable()?.intents.retain(|intent| intent.id != id);
+        Ok(())
+    }
+
+    async fn check(&self) -> Result<(), StoreError> {
+        self.writable().map(drop)
+    }
+}
+
+#[async_trait]
+impl KnownGroups for MemoryStore {
+    async fn group(
+        &self,
+        id: GroupId,
+        within: Option<OrganizationId>,
+    ) -> Result<Option<Group>, StoreError> {
+        let held = self.held();
+        if within.is_some()
+            && held
+                .organizations
+                .get(&id)
+                .is_some_and(|of| Some(*of) != within)
+        {
+            return Ok(None);
+        }
+        Ok(held.groups.get(&id).and_then(|(_, group)| group.clone()))
+    }
+
+    async fn project_group(&self, id: ProjectGroupId) -> Result<Option<ProjectGroup>, StoreError> {
+        let held = self.held();
+        Ok(held.project_groups.get(&id).and_then(|(_, row)| *row))
+    }
+
+    async fn names(
+        &self,
+        within: OrganizationId,
+        ids: &[UserId],
+    ) -> Result<HashMap<UserId, String>, StoreError> {
+        let held = self.held();
+        let name = |id: &UserId| {
+            held.names
+                .get(&(within, *id))
+                .map(|(_, name)| (*id, name.clone()))
+        };
+        Ok(ids.iter().filter_map(name).collect())
+    }
+
+    async fn learn(&self, learned: Vec<Learned>) {
+        if let Ok(mut held) = self.writable() {
+            held.learn(learned);
+        }
+    }
+}
+
+#[async_trait]
+impl Identities for MemoryStore {
+    async fn person(&self, credential_id: &str) -> Result<Option<(Person, Timestamp)>, StoreError> {
+        let held = self.held();
+        let known = held.people.get(credential_id);
+        Ok(known.map(|(at, person)| (person.clone(), *at)))
+    }
+
+    async fn remember(
+        &self,
+        credential_id: &str,
+        person: &Person,
+        at: Timestamp,
+    ) -> Result<(), StoreError> {
+        let mut held = self.writable()?;
+        let older = |(seen_at, _): &(Timestamp, Person)| *seen_at <= at;
+        if held.people.get(credential_id).is_none_or(older) {
+            held.people
+                .insert(credential_id.to_owned(), (at, person.clone()));
+        }
+        Ok(())
+    }
+}

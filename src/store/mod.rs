@@ -3,8 +3,12 @@
 //! Traits by need, not by table, so that a layer asks for no more than it uses. [`sqlite`] keeps
 //! them in one file; [`memory`] is the fake for tests and benches. One suite runs against both.
 
+pub mod filter;
 pub mod memory;
 pub mod sqlite;
+pub mod stored;
+#[cfg(test)]
+pub(crate) mod suite;
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -50,17 +54,26 @@ pub trait Trail: Send + Sync + 'static {
     async fn check(&self) -> Result<(), StoreError>;
 }
 
-/// The last state of every group that passed by.
+/// The last state of every group that passed by, with all that was [learned](Self::learn) before.
 #[async_trait]
 pub trait KnownGroups: Send + Sync + 'static {
-    /// The last known state of a group.
-    async fn group(&self, id: GroupId) -> Result<Option<Group>, StoreError>;
+    /// The last known state of a group, unless it is known to belong to another organization than
+    /// `within`.
+    async fn group(
+        &self,
+        id: GroupId,
+        within: Option<OrganizationId>,
+    ) -> Result<Option<Group>, StoreError>;
 
     /// The last known row between a group and a project.
     async fn project_group(&self, id: ProjectGroupId) -> Result<Option<ProjectGroup>, StoreError>;
 
-    /// The names of these people, as far as any list told them.
-    async fn names(&self, ids: &[UserId]) -> Result<HashMap<UserId, String>, StoreError>;
+    /// The names of these people, as far as any list of that organization told them.
+    async fn names(
+        &self,
+        within: OrganizationId,
+        ids: &[UserId],
+    ) -> Result<HashMap<UserId, String>, StoreError>;
 
     /// Takes over what a list told. Comes back when it is queued, before it is on disk: what is lost
     /// in a crash is told again by the next list.
@@ -102,6 +115,10 @@ pub enum Fact {
     ProjectGroup(WorkspaceId, ProjectGroup),
     /// It has no longer.
     NoProjectGroup(ProjectGroupId),
+    /// A group may have changed in a way that nobody told.
+    DoubtfulGroup(GroupId),
+    /// Any group of an organization may (`None`: of any).
+    DoubtfulGroups(Option<OrganizationId>),
 }
 
 /// Why the store could not do it. Shared by all changes of one commit.
@@ -116,13 +133,16 @@ pub enum StoreError {
     /// The file is no database of ours, or of a newer version.
     #[error("{0}")]
     Unusable(String),
-    /// The writer has ended, because the gateway is stopping.
+    /// The store was closed, because the gateway is stopping.
     #[error("the audit store is closed")]
     Closed,
 }
 
 impl From<sqlx::Error> for StoreError {
     fn from(error: sqlx::Error) -> Self {
-        Self::Database(Arc::new(error))
+        match error {
+            sqlx::Error::PoolClosed => Self::Closed,
+            error => Self::Database(Arc::new(error)),
+        }
     }
 }

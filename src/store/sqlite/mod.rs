@@ -1,1 +1,178 @@
-//! SQLite.
+//! The store in one SQLite file: one writer that shares commits, [`Reader`]s beside it.
+//!
+//! [`SqliteStore::open`] makes the file, recognizes it, brings its schema up to date and turns what a
+//! crash left behind into events, before anybody can write. A second process may open the same file:
+//! it writes behind the first one's rows and leaves the first one's intents alone.
+
+mod learn;
+mod open;
+mod presence;
+mod query;
+mod reader;
+mod recover;
+mod verify;
+mod write;
+mod writer;
+
+#[cfg(test)]
+mod tests;
+
+use std::collections::HashMap;
+use std::os::unix::fs::MetadataExt as _;
+use std::path::{Path, PathBuf};
+
+use async_trait::async_trait;
+use jiff::Timestamp;
+
+pub use self::reader::Reader;
+pub use self::recover::Recovered;
+pub use self::verify::{Fault, Verdict};
+pub(in crate::store) use self::write::salt;
+use self::writer::{Sender, Write, Writer};
+use super::{Identities, KnownGroups, Learned, StoreError, Trail};
+use crate::clock::Clock;
+use crate::domain::caller::Person;
+use crate::domain::event::{Draft, Intent};
+use crate::domain::group::{Group, ProjectGroup};
+use crate::domain::ids::{EventId, GroupId, OrganizationId, ProjectGroupId, UserId};
+
+/// The store. Cloning is cheap; when the last clone is gone, the writer finishes by itself.
+#[derive(Clone, Debug)]
+pub struct SqliteStore {
+    path: PathBuf,
+    // Device and number of the file: a file of the same name may take its place.
+    file: (u64, u64),
+    clock: Clock,
+    sender: Sender,
+    reader: Reader,
+    // For lookups on a change's path, which must not wait behind somebody's export.
+    known: Reader,
+}
+
+// === impl SqliteStore ===
+
+impl SqliteStore {
+    /// Opens the database at `path`; makes it, readable by its owner alone, if it is missing.
+    ///
+    /// # Errors
+    ///
+    /// If it cannot be made or written, is not an audit database, or is one of a newer version.
+    pub async fn open(path: &Path, clock: Clock) -> Result<(Self, Recovered), StoreError> {
+        let (mut connection, presence) = open::open(path).await?;
+        let recovered = if presence.alone {
+            recover::recover(&mut connection, &clock).await?
+        } else {
+            // Another gateway's changes are under way: its intents are not left behind.
+            Recovered::default()
+        };
+        presence.share();
+        let store = Self {
+            path: path.to_owned(),
+            file: identity(path).await?,
+            clock,
+            sender: Writer::start(connection, presence),
+            reader: Reader::connect(path),
+            known: Reader::connect(path),
+        };
+        Ok((store, recovered))
+    }
+
+    /// The reading side.
+    #[must_use]
+    pub fn reader(&self) -> &Reader {
+        &self.reader
+    }
+
+    /// Writes what is queued, folds the write-ahead log into the file and closes it. What comes after
+    /// is refused as [`StoreError::Closed`].
+    pub async fn close(&self) {
+        self.reader.pool.close().await;
+        self.known.pool.close().await;
+        self.sender.close().await;
+    }
+}
+
+#[async_trait]
+impl Trail for SqliteStore {
+    async fn intend(&self, intent: Intent) -> Result<(), StoreError> {
+        self.sender.write(Write::Intend(Box::new(intent))).await
+    }
+
+    async fn complete(&self, draft: Draft, learned: Vec<Learned>) -> Result<(), StoreError> {
+        let write = Write::Complete(Box::new(draft), learned);
+        self.sender.write(write).await
+    }
+
+    async fn withdraw(&self, id: EventId) -> Result<(), StoreError> {
+        self.sender.write(Write::Withdraw(id)).await
+    }
+
+    async fn check(&self) -> Result<(), StoreError> {
+        // A file that somebody removed or replaced can be written for as long as it is open, and
+        // everything that was recorded would be gone with the process.
+        if identity(&self.path).await? != self.file {
+            return Err(StoreError::Unusable(format!(
+                "{} was replaced by another file: restart the gateway",
+                self.path.display()
+            )));
+        }
+        self.sender.probe(self.clock.now()).await
+    }
+}
+
+#[async_trait]
+impl KnownGroups for SqliteStore {
+    async fn group(
+        &self,
+        id: GroupId,
+        within: Option<OrganizationId>,
+    ) -> Result<Option<Group>, StoreError> {
+        self.sender.settled().await;
+        self.known.group(id, within).await
+    }
+
+    async fn project_group(&self, id: ProjectGroupId) -> Result<Option<ProjectGroup>, StoreError> {
+        self.sender.settled().await;
+        self.known.project_group(id).await
+    }
+
+    async fn names(
+        &self,
+        within: OrganizationId,
+        ids: &[UserId],
+    ) -> Result<HashMap<UserId, String>, StoreError> {
+        self.sender.settled().await;
+        self.known.names(within, ids).await
+    }
+
+    async fn learn(&self, learned: Vec<Learned>) {
+        self.sender.learn(learned);
+    }
+}
+
+#[async_trait]
+impl Identities for SqliteStore {
+    async fn person(&self, credential_id: &str) -> Result<Option<(Person, Timestamp)>, StoreError> {
+        self.known.person(credential_id).await
+    }
+
+    async fn remember(
+        &self,
+        credential_id: &str,
+        person: &Person,
+        at: Timestamp,
+    ) -> Result<(), StoreError> {
+        let write = Write::Remember(credential_id.to_owned(), person.clone(), at);
+        self.sender.write(write).await
+    }
+}
+
+async fn identity(path: &Path) -> Result<(u64, u64), StoreError> {
+    match tokio::fs::metadata(path).await {
+        Ok(file) => Ok((file.dev(), file.ino())),
+        Err(error) => Err(StoreError::Unusable(format!(
+            "{} is gone: {error}",
+            path.display()
+        ))),
+    }
+}

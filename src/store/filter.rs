@@ -1,0 +1,36 @@
+//! Which events a reader asks for, and a page of them.
+
+use jiff::Timestamp;
+
+use crate::domain::event::Event;
+use crate::domain::ids::{GroupId, OrganizationId};
+
+/// Which events: those that meet all that is set here.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Filter {
+    /// Of this organization.
+    pub organization: Option<OrganizationId>,
+    /// Of this group, also where it is one of several.
+    pub group: Option<GroupId>,
+    /// By this person or credential: a name or an address in any case, a user's number, or the
+    /// beginning of a credential's fingerprint. Who a credential belongs to may have become known
+    /// after the event.
+    pub actor: Option<String>,
+    /// Of this kind, as it stands in the column `action`.
+    pub action: Option<String>,
+    /// With this outcome, as it stands in the column `outcome`.
+    pub outcome: Option<String>,
+    /// Received at this time or later.
+    pub since: Option<Timestamp>,
+    /// Received before this time.
+    pub until: Option<Timestamp>,
+}
+
+/// Some events, newest first.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Page {
+    /// The events.
+    pub events: Vec<Event>,
+    /// What to ask the next page with; `None` if this was the last.
+    pub next: Option<i64>,
+}

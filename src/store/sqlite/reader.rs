@@ -1,0 +1,250 @@
+//! The reading side: connections of their own, which never block the writer nor are blocked by it.
+
+use std::collections::HashMap;
+use std::path::Path;
+
+use jiff::Timestamp;
+use sqlx::sqlite::{SqlitePool, SqlitePoolOptions, SqliteRow};
+use sqlx::{Connection as _, Row as _, Type as _, TypeInfo as _, ValueRef as _};
+
+use super::learn::read_group;
+use super::{open, query};
+use crate::domain::caller::Person;
+use crate::domain::event::Event;
+use crate::domain::group::{Group, ProjectGroup};
+use crate::domain::ids::{EventId, GroupId, OrganizationId, ProjectGroupId, ProjectId, UserId};
+use crate::domain::row::{COLUMNS, Cell, Link, Row};
+use crate::store::StoreError;
+use crate::store::filter::{Filter, Page};
+use crate::store::stored::Stored;
+
+/// How many connections read at once: people and scripts, not the hot path.
+const CONNECTIONS: u32 = 4;
+
+/// Reads an audit database. Cloning is cheap.
+#[derive(Clone, Debug)]
+pub struct Reader {
+    pub(in crate::store) pool: SqlitePool,
+}
+
+// === impl Reader ===
+
+impl Reader {
+    /// Opens a database that is there, for reading alone: what `tollgate audit` does beside a gateway
+    /// that runs, or without one.
+    ///
+    /// # Errors
+    ///
+    /// If it is missing, is not an audit database, or is one of another version.
+    pub async fn open(path: &Path) -> Result<Self, StoreError> {
+        open::inspect(path).await?.close().await?;
+        Ok(Self::connect(path))
+    }
+
+    /// Connects when somebody first asks.
+    pub(super) fn connect(path: &Path) -> Self {
+        let pool = SqlitePoolOptions::new()
+            .max_connections(CONNECTIONS)
+            .connect_lazy_with(open::reading(path));
+        Self { pool }
+    }
+
+    /// Events newest first: those that match, `limit` of them, older than the row `before`.
+    ///
+    /// # Errors
+    ///
+    /// When the database cannot be read.
+    pub async fn events(
+        &self,
+        filter: &Filter,
+        before: Option<i64>,
+        limit: u32,
+    ) -> Result<Page, StoreError> {
+        let mut connection = self.pool.acquire().await?;
+        // One more than asked for tells whether there is another page.
+        let more = limit.saturating_add(1);
+        let mut query = query::page(&mut connection, filter, before, more).await?;
+        let rows = query.build().fetch_all(&mut *connection).await?;
+        let mut events = rows.iter().map(event).collect::<Result<Vec<_>, _>>()?;
+        let limit = usize::try_from(limit).unwrap_or(usize::MAX);
+        let more = events.len() > limit;
+        events.truncate(limit);
+        let next = events.last().filter(|_| more).map(|event| event.seq);
+        Ok(Page { events, next })
+    }
+
+    /// One event.
+    ///
+    /// # Errors
+    ///
+    /// When the database cannot be read.
+    pub async fn event(&self, id: EventId) -> Result<Option<Event>, StoreError> {
+        let row = sqlx::query(query::ONE.as_str())
+            .bind(id.to_string())
+            .fetch_optional(&self.pool)
+            .await?;
+        row.as_ref().map(event).transpose()
+    }
+
+    /// The event at this place in the trail.
+    ///
+    /// # Errors
+    ///
+    /// When the database cannot be read.
+    pub async fn event_at(&self, seq: i64) -> Result<Option<Event>, StoreError> {
+        let row = sqlx::query(query::AT.as_str())
+            .bind(seq)
+            .fetch_optional(&self.pool)
+            .await?;
+        row.as_ref().map(event).transpose()
+    }
+
+    /// The next rows after `after`, oldest first, as they lie in the table.
+    pub(in crate::store) async fn rows(
+        &self,
+        after: i64,
+        limit: u32,
+    ) -> Result<Vec<(i64, Option<Stored>)>, StoreError> {
+        let rows = sqlx::query(query::NEXT.as_str())
+            .bind(after)
+            .bind(limit)
+            .fetch_all(&self.pool)
+            .await?;
+        rows.iter()
+            .map(|row| Ok((row.try_get(0)?, stored(row).ok())))
+            .collect()
+    }
+
+    pub(super) async fn group(
+        &self,
+        id: GroupId,
+        within: Option<OrganizationId>,
+    ) -> Result<Option<Group>, StoreError> {
+        let state: Option<Option<String>> = sqlx::query_scalar(
+            "SELECT state FROM known_groups
+             WHERE group_id = ?1 AND coalesce(organization_id, ?2) IS coalesce(?2, organization_id)",
+        )
+        .bind(id.0)
+        .bind(within.map(|id| id.0))
+        .fetch_optional(&self.pool)
+        .await?;
+        state.flatten().as_deref().map(read_group).transpose()
+    }
+
+    pub(super) async fn project_group(
+        &self,
+        id: ProjectGroupId,
+    ) -> Result<Option<ProjectGroup>, StoreError> {
+        let row: Option<(Option<i64>, Option<i64>)> = sqlx::query_as(
+            "SELECT group_id, project_id FROM known_project_groups WHERE project_group_id = ?",
+        )
+        .bind(id.0)
+        .fetch_optional(&self.pool)
+        .await?;
+        Ok(row.and_then(|(group, project)| {
+            Some(ProjectGroup {
+                id,
+                group: GroupId(group?),
+                project: ProjectId(project?),
+            })
+        }))
+    }
+
+    pub(super) async fn names(
+        &self,
+        within: OrganizationId,
+        ids: &[UserId],
+    ) -> Result<HashMap<UserId, String>, StoreError> {
+        // One parameter for any number of people, so that the statement stays one and prepared.
+        let ids = serde_json::to_string(ids).unwrap_or_else(|_| "[]".to_owned());
+        let names: Vec<(i64, String)> = sqlx::query_as(
+            "SELECT user_id, name FROM known_people
+             WHERE organization_id = ? AND user_id IN (SELECT value FROM json_each(?))",
+        )
+        .bind(within.0)
+        .bind(ids)
+        .fetch_all(&self.pool)
+        .await?;
+        Ok(names
+            .into_iter()
+            .map(|(id, name)| (UserId(id), name))
+            .collect())
+    }
+
+    pub(super) async fn person(
+        &self,
+        credential_id: &str,
+    ) -> Result<Option<(Person, Timestamp)>, StoreError> {
+        type Known = (Option<i64>, Option<String>, Option<String>, String);
+        let known: Option<Known> = sqlx::query_as(
+            "SELECT user_id, email, name, seen_at FROM identities WHERE credential_id = ?",
+        )
+        .bind(credential_id)
+        .fetch_optional(&self.pool)
+        .await?;
+        let Some((user_id, email, name, seen_at)) = known else {
+            return Ok(None);
+        };
+        let seen_at = seen_at
+            .parse()
+            .map_err(|_| StoreError::Corrupt(format!("the time {seen_at:?} of an identity")))?;
+        let person = Person {
+            user_id: user_id.map(UserId),
+            email,
+            name,
+        };
+        Ok(Some((person, seen_at)))
+    }
+}
+
+// The event with what became known of its actor since.
+fn event(row: &SqliteRow) -> Result<Event, StoreError> {
+    let mut event = stored(row)?.event()?;
+    let joined = COLUMNS.len() + 4;
+    let user_id: Option<i64> = row.try_get(joined)?;
+    let (email, name): (Option<String>, Option<String>) =
+        (row.try_get(joined + 1)?, row.try_get(joined + 2)?);
+    let actor = &mut event.actor;
+    actor.user_id = actor.user_id.or(user_id.map(UserId));
+    actor.email = actor.email.take().or(email);
+    actor.name = actor.name.take().or(name);
+    Ok(event)
+}
+
+// `seq`, the columns, `salt`, `prev_hash`, `hash`.
+fn stored(row: &SqliteRow) -> Result<Stored, StoreError> {
+    let end = COLUMNS.len() + 1;
+    let seq: i64 = row.try_get(0)?;
+    let cells = (1..end).map(|index| cell(row, index));
+    let salt: Vec<u8> = row.try_get(end)?;
+    Ok(Stored {
+        row: Row(cells.collect::<Result<_, _>>()?),
+        salt: salt
+            .try_into()
+            .map_err(|_| StoreError::Corrupt(format!("row {seq} has a salt of another length")))?,
+        link: Link {
+            seq,
+            prev_hash: row.try_get(end + 1)?,
+            hash: row.try_get(end + 2)?,
+        },
+    })
+}
+
+// By what the value is, not by what the column is declared to be: whoever tampers may change that too.
+fn cell(row: &SqliteRow, index: usize) -> Result<Cell, StoreError> {
+    let value = row.try_get_raw(index)?;
+    let kind = value.type_info();
+    Ok(if value.is_null() {
+        Cell::Null
+    } else if i64::compatible(&kind) {
+        Cell::Integer(row.try_get(index)?)
+    } else if kind.name() == "TEXT" {
+        Cell::Text(row.try_get(index)?)
+    } else {
+        return Err(StoreError::Corrupt(format!(
+            "column {} holds a {}",
+            COLUMNS[index - 1],
+            kind.name()
+        )));
+    })
+}

@@ -1,0 +1,79 @@
+//! `docs/audit-format.md` says to a stranger what is hashed. Here a stranger tries.
+
+use std::process::Command;
+
+use super::*;
+
+const DOCUMENT: &str = include_str!("../../../../docs/audit-format.md");
+const SCRIPT: &str = include_str!("../../../../tests/verify.py");
+
+#[test]
+fn the_document_holds_the_script_as_it_is() {
+    let script = format!("```python\n{SCRIPT}```\n");
+    assert!(DOCUMENT.contains(&script));
+}
+
+#[test]
+fn the_document_names_the_columns() {
+    use crate::domain::row::{COLUMNS, PERSONAL};
+
+    for names in [[&["seq"], &COLUMNS[..]].concat(), PERSONAL.to_vec()] {
+        let words: Vec<_> = DOCUMENT.split_whitespace().collect();
+        let listed = words.windows(names.len()).any(|window| window == names);
+        assert!(listed, "{names:?}");
+    }
+}
+
+/// What the script prints; `None` on a machine without Python.
+fn checked(place: &Place) -> Option<(bool, String)> {
+    let script = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/verify.py");
+    let output = Command::new("python3")
+        .arg(script)
+        .arg(&place.path)
+        .output()
+        .ok()?;
+    let text = [output.stdout, output.stderr].concat();
+    Some((output.status.success(), String::from_utf8(text).unwrap()))
+}
+
+#[tokio::test]
+async fn a_stranger_comes_to_the_same_hash_and_finds_the_same_row() {
+    let place = Place::new();
+    let (store, _) = place.open().await;
+    for name in [
+        "\u{0}\u{1}\u{8}\t\n\u{c}\r\u{1f}\u{7f}\"\\/",
+        "Jürgen 👩‍🎨 \u{2028}\u{fffd}\u{10ffff}",
+        "",
+    ] {
+        let mut draft = applied(intent(0));
+        draft.intent.id = EventId::new();
+        draft.intent.target.group_name = Some(name.to_owned());
+        draft.intent.actor.name = Some(name.to_owned());
+        draft.intent.actor.user_id = Some(UserId(-5));
+        draft.duration_ms = 9_007_199_254_740_991;
+        store.complete(draft, vec![]).await.unwrap();
+    }
+    store.close().await;
+    let verdict = Reader::open(&place.path)
+        .await
+        .unwrap()
+        .verify()
+        .await
+        .unwrap();
+    let Verdict::Intact {
+        head: Some(head), ..
+    } = verdict
+    else {
+        panic!("{verdict:?}");
+    };
+    let Some(checked_whole) = checked(&place) else {
+        return;
+    };
+    assert_eq!(checked_whole, (true, format!("3 {}\n", head.hash)));
+
+    let edit = "DROP TRIGGER audit_events_no_update;
+        UPDATE audit_events SET actor_name = 'Eve' WHERE seq = 2";
+    run(&mut place.raw().await, edit).await.unwrap();
+    let broken = (false, "the trail is broken at row 2\n".to_owned());
+    assert_eq!(checked(&place), Some(broken));
+}

@@ -1,0 +1,303 @@
+//! Filters find what they say, page by page, and by an index.
+
+use sqlx::Execute as _;
+
+use super::*;
+use crate::domain::action::{Action, Outcome};
+use crate::domain::diff::{Change, Kind};
+use crate::domain::ids::OrganizationId;
+use crate::store::filter::Filter;
+use crate::store::suite::at;
+
+/// The numbers of the events that match.
+async fn found(store: &SqliteStore, filter: Filter) -> Vec<i64> {
+    let page = store.reader().events(&filter, None, 100).await.unwrap();
+    page.events.iter().map(|event| event.seq).collect()
+}
+
+fn by(actor: &str) -> Filter {
+    Filter {
+        actor: Some(actor.into()),
+        ..Filter::default()
+    }
+}
+
+/// 1: Ann renames group 7. 2: nobody knows who deletes group 8 of organization 2, refused. 3: Ann, a
+/// day later, changes groups 7 and 9 at once.
+async fn three(place: &Place) -> SqliteStore {
+    let (store, _) = place.open().await;
+    store.complete(applied(intent(0)), vec![]).await.unwrap();
+
+    let mut refused = applied(intent(60));
+    refused.outcome = Outcome::Rejected;
+    refused.intent.action = Action::GroupDelete;
+    refused.intent.actor.email = None;
+    refused.intent.actor.credential_id = Some("cd".repeat(32));
+    refused.intent.target.organization_id = Some(OrganizationId(2));
+    refused.intent.target.group_id = Some(GroupId(8));
+    store.complete(refused, vec![]).await.unwrap();
+
+    let mut several = applied(intent(86_400));
+    several.intent.target.group_id = None;
+    several.changes = [7, 9]
+        .map(|id| Change {
+            group_id: Some(GroupId(id)),
+            ..Change::member(Kind::Removed, UserId(6), None)
+        })
+        .to_vec();
+    store.complete(several, vec![]).await.unwrap();
+    store
+}
+
+#[tokio::test]
+async fn each_filter_finds_what_it_says() {
+    let place = Place::new();
+    let store = three(&place).await;
+    let all = Filter::default();
+    let group = |id| Filter {
+        group: Some(GroupId(id)),
+        ..Filter::default()
+    };
+    let cases = [
+        (all.clone(), vec![3, 2, 1]),
+        (
+            Filter {
+                organization: Some(OrganizationId(2)),
+                ..all.clone()
+            },
+            vec![2],
+        ),
+        (group(7), vec![3, 1]),
+        (group(8), vec![2]),
+        (group(9), vec![3]),
+        (
+            Filter {
+                action: Some("group.delete".into()),
+                ..all.clone()
+            },
+            vec![2],
+        ),
+        (
+            Filter {
+                outcome: Some("applied".into()),
+                ..all.clone()
+            },
+            vec![3, 1],
+        ),
+        (
+            Filter {
+                since: Some(at(60)),
+                ..all.clone()
+            },
+            vec![3, 2],
+        ),
+        (
+            Filter {
+                since: Some(at(61)),
+                ..all.clone()
+            },
+            vec![3],
+        ),
+        (
+            Filter {
+                until: Some(at(60)),
+                ..all.clone()
+            },
+            vec![1],
+        ),
+        (
+            Filter {
+                since: Some(at(1)),
+                until: Some(at(61)),
+                ..all.clone()
+            },
+            vec![2],
+        ),
+        (
+            Filter {
+                since: Some(at(100_000)),
+                ..all.clone()
+            },
+            vec![],
+        ),
+        (
+            Filter {
+                outcome: Some("applied".into()),
+                until: Some(at(61)),
+                ..group(7)
+            },
+            vec![1],
+        ),
+        (by("ANN@acme.example"), vec![3, 1]),
+        (by("cdcd"), vec![2]),
+        (by("abab"), vec![3, 1]),
+        (by("Bea"), vec![]),
+        (by("5"), vec![]),
+        (by(""), vec![]),
+    ];
+    for (filter, expected) in cases {
+        assert_eq!(found(&store, filter.clone()).await, expected, "{filter:?}");
+    }
+}
+
+#[tokio::test]
+async fn an_actor_is_found_by_what_became_known_later() {
+    let place = Place::new();
+    let store = three(&place).await;
+    let bea = Person {
+        user_id: Some(UserId(5)),
+        email: Some("bea@acme.example".into()),
+        name: Some("Bea".into()),
+    };
+    store.remember(&"cd".repeat(32), &bea, at(9)).await.unwrap();
+    for actor in ["bea", "bea@acme.example", "5"] {
+        assert_eq!(found(&store, by(actor)).await, [2], "{actor}");
+    }
+    let page = store.reader().events(&by("bea"), None, 1).await.unwrap();
+    assert_eq!(page.events[0].actor.name.as_deref(), Some("Bea"));
+    assert_eq!(page.events[0].actor.user_id, Some(UserId(5)));
+}
+
+#[tokio::test]
+async fn pages_follow_each_other_without_gap_or_repetition() {
+    let place = Place::with_events(7).await;
+    let reader = Reader::open(&place.path).await.unwrap();
+    let (mut seen, mut before, mut pages) = (Vec::new(), None, 0);
+    loop {
+        let page = reader.events(&Filter::default(), before, 3).await.unwrap();
+        seen.extend(page.events.iter().map(|event| event.seq));
+        pages += 1;
+        before = page.next;
+        if before.is_none() {
+            break;
+        }
+    }
+    assert_eq!(seen, [7, 6, 5, 4, 3, 2, 1]);
+    assert_eq!(pages, 3);
+    let exact = reader.events(&Filter::default(), None, 7).await.unwrap();
+    assert_eq!(exact.next, None, "no page after the last event");
+}
+
+#[tokio::test]
+async fn an_event_is_found_by_its_id() {
+    let place = Place::new();
+    let (store, _) = place.open().await;
+    let draft = applied(intent(0));
+    store.complete(draft.clone(), vec![]).await.unwrap();
+    let event = store
+        .reader()
+        .event(draft.intent.id)
+        .await
+        .unwrap()
+        .unwrap();
+    assert_eq!(event.before, draft.before);
+    assert_eq!(event.changes, serde_json::to_value(&draft.changes).unwrap());
+    assert_eq!(store.reader().event(EventId::new()).await.unwrap(), None);
+}
+
+/// How the database goes about a filter, step by step.
+async fn plan(raw: &mut SqliteConnection, filter: &Filter) -> Vec<String> {
+    let mut page = query::page(raw, filter, None, 50).await.unwrap();
+    let sql = page.build().sql();
+    let explain = AssertSqlSafe(format!("EXPLAIN QUERY PLAN {}", sql.as_str()));
+    let steps: Vec<(i64, i64, i64, String)> = sqlx::query_as(explain).fetch_all(raw).await.unwrap();
+    steps.into_iter().map(|step| step.3).collect()
+}
+
+#[tokio::test]
+async fn no_filter_walks_the_whole_table_or_sorts_it() {
+    let place = Place::with_events(1).await;
+    let mut raw = place.raw().await;
+    let all = Filter::default();
+    let cases = [
+        (all.clone(), "INTEGER PRIMARY KEY (rowid<?)"),
+        (
+            Filter {
+                organization: Some(OrganizationId(1)),
+                ..all.clone()
+            },
+            "by_organization",
+        ),
+        (
+            Filter {
+                group: Some(GroupId(1)),
+                ..all.clone()
+            },
+            "audit_events_by_group",
+        ),
+        (
+            Filter {
+                group: Some(GroupId(1)),
+                ..all.clone()
+            },
+            "audit_event_groups_by_group",
+        ),
+        (
+            Filter {
+                action: Some("a".into()),
+                ..all.clone()
+            },
+            "by_action",
+        ),
+        (
+            Filter {
+                outcome: Some("a".into()),
+                ..all.clone()
+            },
+            "by_outcome",
+        ),
+        (
+            Filter {
+                since: Some(at(0)),
+                ..all.clone()
+            },
+            "(rowid>? AND rowid<?)",
+        ),
+        (
+            Filter {
+                until: Some(at(0)),
+                ..all.clone()
+            },
+            "(rowid>? AND rowid<?)",
+        ),
+        (by("ann@acme.example"), "by_email"),
+        (by("Ann"), "by_name"),
+        (by("5"), "by_user"),
+        (by("abab"), "by_credential"),
+    ];
+    for (filter, index) in cases {
+        let steps = plan(&mut raw, &filter).await;
+        let shown = steps.join("\n");
+        assert!(shown.contains(index), "{filter:?}\n{shown}");
+        let scans = |table: &str| {
+            steps
+                .iter()
+                .any(|step| step.starts_with(&format!("SCAN {table}")))
+        };
+        assert!(
+            !scans("e") && !scans("g") && !scans("i"),
+            "{filter:?}\n{shown}"
+        );
+        // What is sorted is the page at the end, never an arm.
+        let sorts = steps.iter().filter(|step| step.contains("FOR ORDER BY"));
+        assert!(sorts.count() <= 1, "{filter:?}\n{shown}");
+    }
+}
+
+#[tokio::test]
+async fn of_several_filters_the_rarest_leads() {
+    let place = Place::with_events(5).await;
+    let mut raw = place.raw().await;
+    let both = |organization, outcome: &str| Filter {
+        organization: Some(OrganizationId(organization)),
+        outcome: Some(outcome.into()),
+        ..Filter::default()
+    };
+    let rare_organization = plan(&mut raw, &both(9, "applied")).await.join("\n");
+    assert!(
+        rare_organization.contains("by_organization"),
+        "{rare_organization}"
+    );
+    let rare_outcome = plan(&mut raw, &both(1, "unknown")).await.join("\n");
+    assert!(rare_outcome.contains("by_outcome"), "{rare_outcome}");
+}
