@@ -1,0 +1,312 @@
+//! The one body type of the proxy's side.
+//!
+//! A body passes through frame by frame, trailers included, and nobody reads ahead of whoever takes
+//! it, so backpressure reaches from one peer to the other. What must last as long as the body does
+//! (a slot in the limits, the measuring of the request) hangs on it and is released when it has ended
+//! or is dropped.
+
+use std::fmt;
+use std::pin::Pin;
+use std::task::{Context, Poll};
+
+use bytes::{Bytes, BytesMut};
+use http_body::{Body as _, Frame, SizeHint};
+use http_body_util::BodyExt as _;
+use http_body_util::combinators::UnsyncBoxBody;
+use hyper::body::Incoming;
+use tokio::sync::OwnedSemaphorePermit;
+
+/// What went wrong below, for those who only pass it on.
+pub type BoxError = Box<dyn std::error::Error + Send + Sync>;
+
+/// See the [module](self).
+pub struct Body {
+    kind: Kind,
+    sent: u64,
+    permit: Option<OwnedSemaphorePermit>,
+    on_end: Option<OnEnd>,
+}
+
+type OnEnd = Box<dyn FnOnce(End) + Send>;
+
+enum Kind {
+    Full(Option<Bytes>),
+    Incoming(Incoming),
+    Boxed(UnsyncBoxBody<Bytes, BoxError>),
+}
+
+/// How a body ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct End {
+    /// Bytes of data that passed.
+    pub bytes: u64,
+    /// Whether it came to its end, rather than being cut off or dropped.
+    pub complete: bool,
+}
+
+/// A body that was read into memory up to a limit.
+#[derive(Debug)]
+pub enum Collected {
+    /// It fits.
+    Whole(Bytes),
+    /// It does not: what was read, and the whole of it once more, as a stream.
+    Over(Body),
+}
+
+// === impl Body ===
+
+impl Body {
+    /// No body.
+    #[must_use]
+    pub fn empty() -> Self {
+        Self::of(Kind::Full(None))
+    }
+
+    /// All of these bytes, without a copy.
+    #[must_use]
+    pub fn full(bytes: impl Into<Bytes>) -> Self {
+        let bytes = bytes.into();
+        Self::of(Kind::Full((!bytes.is_empty()).then_some(bytes)))
+    }
+
+    /// Any other body.
+    pub fn boxed<B>(body: B) -> Self
+    where
+        B: http_body::Body<Data = Bytes> + Send + 'static,
+        B::Error: Into<BoxError>,
+    {
+        Self::of(Kind::Boxed(body.map_err(Into::into).boxed_unsync()))
+    }
+
+    fn of(kind: Kind) -> Self {
+        Self {
+            kind,
+            sent: 0,
+            permit: None,
+            on_end: None,
+        }
+    }
+
+    /// Keeps a slot of the limits taken until this body has ended.
+    #[must_use]
+    pub fn holding(mut self, permit: OwnedSemaphorePermit) -> Self {
+        self.permit = Some(permit);
+        self
+    }
+
+    /// Calls `on_end` once, when this body has ended or is dropped.
+    #[must_use]
+    pub fn on_end(mut self, on_end: impl FnOnce(End) + Send + 'static) -> Self {
+        self.on_end = Some(Box::new(on_end));
+        self
+    }
+
+    /// Reads the body into memory if it has at most `limit` bytes. Trailers of a whole body are
+    /// dropped: who reads it whole passes on a whole body.
+    ///
+    /// # Errors
+    ///
+    /// When the peer cut it off.
+    pub async fn collect_up_to(mut self, limit: usize) -> Result<Collected, BoxError> {
+        if let Kind::Full(bytes) = &mut self.kind
+            && bytes.as_ref().is_none_or(|bytes| bytes.len() <= limit)
+        {
+            return Ok(Collected::Whole(bytes.take().unwrap_or_default()));
+        }
+        let mut read = BytesMut::new();
+        while let Some(frame) = self.frame().await {
+            let Ok(data) = frame?.into_data() else {
+                continue;
+            };
+            read.extend_from_slice(&data);
+            if read.len() > limit {
+                let whole = Prefixed {
+                    prefix: Some(read.freeze()),
+                    rest: self,
+                };
+                return Ok(Collected::Over(Self::boxed(whole)));
+            }
+        }
+        Ok(Collected::Whole(read.freeze()))
+    }
+
+    fn end(&mut self, complete: bool) {
+        self.permit = None;
+        if let Some(on_end) = self.on_end.take() {
+            on_end(End {
+                bytes: self.sent,
+                complete,
+            });
+        }
+    }
+}
+
+impl http_body::Body for Body {
+    type Data = Bytes;
+    type Error = BoxError;
+
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, BoxError>>> {
+        let this = &mut *self;
+        let polled = match &mut this.kind {
+            Kind::Full(bytes) => Poll::Ready(bytes.take().map(|bytes| Ok(Frame::data(bytes)))),
+            Kind::Incoming(body) => Pin::new(body).poll_frame(cx).map_err(Into::into),
+            Kind::Boxed(body) => Pin::new(body).poll_frame(cx),
+        };
+        match &polled {
+            Poll::Ready(Some(Ok(frame))) => {
+                this.sent += frame.data_ref().map_or(0, |data| data.len() as u64);
+            }
+            Poll::Ready(Some(Err(_))) => this.end(false),
+            Poll::Ready(None) => this.end(true),
+            Poll::Pending => {}
+        }
+        polled
+    }
+
+    fn is_end_stream(&self) -> bool {
+        match &self.kind {
+            Kind::Full(bytes) => bytes.is_none(),
+            Kind::Incoming(body) => body.is_end_stream(),
+            Kind::Boxed(body) => body.is_end_stream(),
+        }
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        match &self.kind {
+            Kind::Full(bytes) => SizeHint::with_exact(bytes.as_ref().map_or(0, |b| b.len() as u64)),
+            Kind::Incoming(body) => body.size_hint(),
+            Kind::Boxed(body) => body.size_hint(),
+        }
+    }
+}
+
+impl Drop for Body {
+    fn drop(&mut self) {
+        // A server does not poll a body that says it has ended, so this may well be a complete one.
+        let complete = self.is_end_stream();
+        self.end(complete);
+    }
+}
+
+impl From<Incoming> for Body {
+    fn from(body: Incoming) -> Self {
+        Self::of(Kind::Incoming(body))
+    }
+}
+
+impl Default for Body {
+    fn default() -> Self {
+        Self::empty()
+    }
+}
+
+impl fmt::Debug for Body {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let kind = match self.kind {
+            Kind::Full(_) => "full",
+            Kind::Incoming(_) => "incoming",
+            Kind::Boxed(_) => "boxed",
+        };
+        write!(f, "Body({kind}, {} bytes sent)", self.sent)
+    }
+}
+
+/// What was read of a body, and behind it what was not.
+struct Prefixed {
+    prefix: Option<Bytes>,
+    rest: Body,
+}
+
+impl http_body::Body for Prefixed {
+    type Data = Bytes;
+    type Error = BoxError;
+
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, BoxError>>> {
+        match self.prefix.take() {
+            Some(prefix) => Poll::Ready(Some(Ok(Frame::data(prefix)))),
+            None => Pin::new(&mut self.rest).poll_frame(cx),
+        }
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.prefix.is_none() && self.rest.is_end_stream()
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        let read = self.prefix.as_ref().map_or(0, |prefix| prefix.len() as u64);
+        let rest = self.rest.size_hint();
+        let mut hint = SizeHint::new();
+        hint.set_lower(rest.lower() + read);
+        if let Some(upper) = rest.upper() {
+            hint.set_upper(upper + read);
+        }
+        hint
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::{Arc, Mutex};
+
+    use http_body_util::StreamBody;
+
+    use super::*;
+
+    fn chunks(chunks: &'static [&'static str]) -> Body {
+        let frames = chunks
+            .iter()
+            .map(|chunk| Ok::<_, BoxError>(Frame::data(Bytes::from_static(chunk.as_bytes()))));
+        Body::boxed(StreamBody::new(futures_util::stream::iter(frames)))
+    }
+
+    async fn whole(body: Body) -> Bytes {
+        body.collect().await.unwrap().to_bytes()
+    }
+
+    #[tokio::test]
+    async fn a_body_over_the_limit_still_comes_whole() {
+        let Collected::Over(body) = chunks(&["abc", "def", "ghi"])
+            .collect_up_to(4)
+            .await
+            .unwrap()
+        else {
+            panic!("over the limit");
+        };
+        assert_eq!(whole(body).await, "abcdefghi");
+        let Collected::Whole(bytes) = chunks(&["ab", "cd"]).collect_up_to(4).await.unwrap() else {
+            panic!("just fits");
+        };
+        assert_eq!(bytes, "abcd");
+        assert!(matches!(
+            Body::full("abcde").collect_up_to(4).await,
+            Ok(Collected::Over(_))
+        ));
+    }
+
+    #[tokio::test]
+    async fn the_end_is_told_once_with_what_passed() {
+        let told = Arc::new(Mutex::new(Vec::new()));
+        let teller = || {
+            let told = Arc::clone(&told);
+            move |end| told.lock().unwrap().push(end)
+        };
+        whole(chunks(&["abc", "de"]).on_end(teller())).await;
+        drop(chunks(&["abc"]).on_end(teller()));
+        drop(Body::empty().on_end(teller()));
+        let complete = |bytes| End {
+            bytes,
+            complete: true,
+        };
+        let cut = End {
+            bytes: 0,
+            complete: false,
+        };
+        assert_eq!(*told.lock().unwrap(), [complete(5), cut, complete(0)]);
+    }
+}

@@ -1,0 +1,255 @@
+//! One fetch for many equal reads at once.
+//!
+//! **Guarantees** (DESIGN §3). A fetch runs in its own task: the caller who began it may hang up, and
+//! the others still get its answer, errors included. It is shared only with reads of the same key *in
+//! the same epochs*, so that no read joins a fetch that began before a change it must see. The number
+//! of fetches is bounded.
+
+use std::collections::HashMap;
+use std::fmt;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+
+use bytes::Bytes;
+use futures_util::FutureExt as _;
+use futures_util::future::{BoxFuture, Shared};
+use http::{HeaderMap, Response, StatusCode};
+use tokio::sync::{Semaphore, oneshot};
+
+use super::entry::Entry;
+use super::epochs::Snapshot;
+use super::key::CacheKey;
+use crate::body::Body;
+use crate::error::ProxyError;
+
+/// See the [module](self). Cloning shares it.
+#[derive(Clone)]
+pub struct Fills {
+    running: Arc<Mutex<HashMap<FillKey, (u64, Fill)>>>,
+    slots: Arc<Semaphore>,
+    /// The next fetch's number: each has its own.
+    next: Arc<AtomicU64>,
+}
+
+/// What is fetched, and in which epochs.
+pub type FillKey = (CacheKey, Snapshot);
+
+/// A fetch under way; each who holds it gets its result.
+pub type Fill = Shared<BoxFuture<'static, Result<Arc<Fetched>, ProxyError>>>;
+
+/// What a fetch brought.
+#[derive(Debug)]
+pub enum Fetched {
+    /// A list that is what its endpoint promises.
+    List {
+        /// The list, ready to be answered with.
+        entry: Arc<Entry>,
+        /// All of upstream's headers, for the caller who began the fetch.
+        headers: HeaderMap,
+        /// Whether it was stored.
+        stored: bool,
+    },
+    /// Anything else that fits into memory.
+    Other {
+        /// Upstream's status.
+        status: StatusCode,
+        /// All of upstream's headers.
+        headers: HeaderMap,
+        /// The body, without an encoding that we know.
+        body: Bytes,
+    },
+    /// An answer too large to be shared: for who began the fetch. The others fetch their own.
+    Stream(Mutex<Option<Response<Body>>>),
+}
+
+// === impl Fills ===
+
+impl Fills {
+    /// At most `most` fetches at once.
+    #[must_use]
+    pub fn new(most: usize) -> Self {
+        Self {
+            running: Arc::default(),
+            slots: Arc::new(Semaphore::new(most)),
+            next: Arc::default(),
+        }
+    }
+
+    /// Joins the fetch for `key` that is under way, if there is one and `join` allows; else starts
+    /// `fetch`, which later reads join. Tells whether it started it.
+    ///
+    /// # Errors
+    ///
+    /// [`ProxyError::Overloaded`] when too many are under way.
+    pub fn join_or_start<F>(
+        &self,
+        key: FillKey,
+        join: bool,
+        fetch: impl FnOnce() -> F,
+    ) -> Result<(Fill, bool), ProxyError>
+    where
+        F: Future<Output = Result<Arc<Fetched>, ProxyError>> + Send + 'static,
+    {
+        // Held until the fetch is listed, or two who find nothing would both start one.
+        let mut running = self.running.lock().unwrap_or_else(PoisonError::into_inner);
+        if join && let Some((_, fill)) = running.get(&key) {
+            return Ok((fill.clone(), false));
+        }
+        let Ok(permit) = Arc::clone(&self.slots).try_acquire_owned() else {
+            return Err(ProxyError::Overloaded);
+        };
+        let number = self.next.fetch_add(1, Ordering::Relaxed);
+        let done = Done {
+            fills: self.clone(),
+            key: key.clone(),
+            number,
+        };
+        let (tell, told) = oneshot::channel();
+        let told = told.map(|result| result.unwrap_or(Err(ProxyError::Internal)));
+        let fill = told.boxed().shared();
+        running.insert(key, (number, fill.clone()));
+        // Before the task is spawned: a runtime that is stopping drops it at once, and `Done` locks too.
+        drop(running);
+        let fetch = fetch();
+        tokio::spawn(async move {
+            // Dropped when the fetch has ended in whatever way, a panic included, and before it is told:
+            // whoever hears of the end finds the fetch gone.
+            let done = done;
+            let result = fetch.await;
+            drop(done);
+            drop(permit);
+            let _ = tell.send(result);
+        });
+        Ok((fill, true))
+    }
+}
+
+impl fmt::Debug for Fills {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Fills")
+    }
+}
+
+/// Takes a fetch off the list of those that may be joined, unless a newer one has its place.
+struct Done {
+    fills: Fills,
+    key: FillKey,
+    number: u64,
+}
+
+impl Drop for Done {
+    fn drop(&mut self) {
+        let mut running = self
+            .fills
+            .running
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner);
+        if running
+            .get(&self.key)
+            .is_some_and(|(number, _)| *number == self.number)
+        {
+            running.remove(&self.key);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::cache::epochs::Epochs;
+    use crate::domain::action::Outcome;
+    use crate::domain::endpoint::{List, Touches};
+    use crate::domain::ids::OrganizationId;
+    use crate::layers::testing;
+
+    const LIST: List = List::Organization(OrganizationId(1));
+
+    fn key(epochs: &Epochs) -> FillKey {
+        let caller = testing::get("ann", "/").caller.unwrap().fingerprint;
+        (
+            CacheKey::new(caller, LIST, None).unwrap(),
+            epochs.state(LIST, caller),
+        )
+    }
+
+    fn other() -> Arc<Fetched> {
+        Arc::new(Fetched::Other {
+            status: StatusCode::FORBIDDEN,
+            headers: HeaderMap::new(),
+            body: Bytes::new(),
+        })
+    }
+
+    #[tokio::test]
+    async fn fifty_equal_reads_share_one_fetch_although_the_first_hangs_up() {
+        let fills = Fills::new(1);
+        let epochs = Epochs::with_grace(std::time::Duration::ZERO);
+        let (answer, answered) = oneshot::channel();
+        let fetch = || async move { answered.await.unwrap_or(Err(ProxyError::Internal)) };
+        let (first, began) = fills.join_or_start(key(&epochs), true, fetch).unwrap();
+        assert!(began);
+        let joined: Vec<_> = (1..50)
+            .map(|_| {
+                fills
+                    .join_or_start(key(&epochs), true, || async { panic!("a second fetch") })
+                    .unwrap()
+            })
+            .collect();
+        drop(first);
+        answer.send(Ok(other())).unwrap();
+        for (fill, began) in joined {
+            assert!(!began);
+            assert!(matches!(*fill.await.unwrap(), Fetched::Other { .. }));
+        }
+    }
+
+    #[tokio::test]
+    async fn a_fetch_from_before_a_change_is_not_joined() {
+        let fills = Fills::new(2);
+        let epochs = Epochs::with_grace(std::time::Duration::ZERO);
+        let (_old, _) = fills
+            .join_or_start(key(&epochs), true, std::future::pending)
+            .unwrap();
+        epochs
+            .close(Touches::Organization(OrganizationId(1), None))
+            .land(Outcome::Applied);
+        let (_new, began) = fills
+            .join_or_start(key(&epochs), true, std::future::pending)
+            .unwrap();
+        assert!(began);
+    }
+
+    #[tokio::test]
+    async fn an_ended_fetch_is_joined_by_nobody_and_errors_go_to_all() {
+        let fills = Fills::new(1);
+        let epochs = Epochs::with_grace(std::time::Duration::ZERO);
+        let (fill, _) = fills
+            .join_or_start(key(&epochs), true, || async {
+                Err(ProxyError::lost("reset"))
+            })
+            .unwrap();
+        let twin = fill.clone();
+        assert!(matches!(fill.await, Err(ProxyError::ConnectionLost(_))));
+        assert!(matches!(twin.await, Err(ProxyError::ConnectionLost(_))));
+        let (panicking, began) = fills
+            .join_or_start(key(&epochs), true, || async { panic!("on purpose") })
+            .unwrap();
+        assert!(began);
+        assert!(matches!(panicking.await, Err(ProxyError::Internal)));
+        let (_, began) = fills
+            .join_or_start(key(&epochs), true, || async { Ok(other()) })
+            .unwrap();
+        assert!(began);
+    }
+
+    #[tokio::test]
+    async fn too_many_fetches_are_refused() {
+        let fills = Fills::new(1);
+        let epochs = Epochs::with_grace(std::time::Duration::ZERO);
+        let _first = fills
+            .join_or_start(key(&epochs), true, std::future::pending)
+            .unwrap();
+        let second = fills.join_or_start(key(&epochs), false, std::future::pending);
+        assert!(matches!(second, Err(ProxyError::Overloaded)));
+    }
+}

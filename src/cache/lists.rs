@@ -1,0 +1,148 @@
+//! The lists that are kept, bounded in bytes.
+//!
+//! What is asked of it is decided elsewhere: whether a list may be believed by [`Epochs`], whether it
+//! is fresh by [`verdict`](super::verdict). An outdated list is simply not found.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use moka::sync::Cache;
+
+use super::entry::Entry;
+use super::epochs::Epochs;
+use super::key::CacheKey;
+use crate::metrics::Metrics;
+
+/// See the [module](self). Cloning shares it.
+#[derive(Clone, Debug)]
+pub struct Lists {
+    entries: Cache<CacheKey, Arc<Entry>>,
+    epochs: Arc<Epochs>,
+    metrics: Metrics,
+}
+
+// === impl Lists ===
+
+impl Lists {
+    /// At most `max_size` bytes, none older than `longest`, whatever becomes of it.
+    #[must_use]
+    pub fn new(max_size: u64, longest: Duration, epochs: Arc<Epochs>, metrics: Metrics) -> Self {
+        let entries = Cache::builder()
+            // moka evicts by this number.
+            .weigher(|key: &CacheKey, entry: &Arc<Entry>| {
+                u32::try_from(key.weight() + entry.weight()).unwrap_or(u32::MAX)
+            })
+            .max_capacity(max_size)
+            .time_to_live(longest)
+            .build();
+        Self {
+            entries,
+            epochs,
+            metrics,
+        }
+    }
+
+    /// The list under `key`, if nothing has outdated it since its fetch began.
+    #[must_use]
+    pub fn get(&self, key: &CacheKey) -> Option<Arc<Entry>> {
+        self.entries
+            .get(key)
+            .filter(|entry| self.is_admitted(entry))
+    }
+
+    fn is_admitted(&self, entry: &Entry) -> bool {
+        entry
+            .snapshot
+            .is_some_and(|snapshot| self.epochs.admits(&snapshot))
+    }
+
+    /// Keeps a list; tells whether it may be kept.
+    pub fn insert(&self, key: CacheKey, entry: Arc<Entry>) -> bool {
+        let admitted = self.is_admitted(&entry);
+        if admitted {
+            // Of two fetches the one that began later shows the later state, whichever ends first.
+            let newer = |kept: &Arc<Entry>| kept.fetched > entry.fetched && self.is_admitted(kept);
+            self.entries.entry(key).and_upsert_with(|kept| {
+                match kept.map(moka::Entry::into_value) {
+                    Some(kept) if newer(&kept) => kept,
+                    Some(_) | None => Arc::clone(&entry),
+                }
+            });
+            self.metrics.cache_bytes(self.entries.weighted_size());
+        }
+        admitted
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use bytes::Bytes;
+    use http::HeaderMap;
+    use tokio::time::Instant;
+
+    use super::*;
+    use crate::domain::action::Outcome;
+    use crate::domain::endpoint::{List, Touches};
+    use crate::domain::ids::OrganizationId;
+    use crate::layers::testing;
+
+    const LIST: List = List::Organization(OrganizationId(1));
+
+    #[tokio::test]
+    async fn an_outdated_list_is_not_found_and_one_from_a_closed_time_not_kept() {
+        let epochs = Epochs::with_grace(Duration::ZERO);
+        let lists = Lists::new(
+            1 << 20,
+            Duration::from_secs(60),
+            Arc::clone(&epochs),
+            Metrics::new(),
+        );
+        let caller = testing::get("ann", "/").caller.unwrap().fingerprint;
+        let key = CacheKey::new(caller, LIST, None).unwrap();
+        let entry = |snapshot| {
+            Arc::new(Entry::new(
+                snapshot,
+                Instant::now(),
+                &HeaderMap::new(),
+                Bytes::new(),
+            ))
+        };
+
+        assert!(lists.insert(key.clone(), entry(epochs.snapshot(LIST, caller))));
+        assert!(lists.get(&key).is_some());
+        let flight = epochs.close(Touches::Organization(OrganizationId(1), None));
+        assert!(lists.get(&key).is_none(), "in flight");
+        assert!(!lists.insert(key.clone(), entry(epochs.snapshot(LIST, caller))));
+        flight.land(Outcome::Rejected);
+        assert!(lists.get(&key).is_some(), "nothing changed");
+        epochs.close(Touches::Everything).land(Outcome::Applied);
+        assert!(lists.get(&key).is_none());
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_fetch_that_began_earlier_does_not_replace_a_later_one() {
+        let epochs = Epochs::with_grace(Duration::ZERO);
+        let lists = Lists::new(
+            1 << 20,
+            Duration::from_secs(60),
+            Arc::clone(&epochs),
+            Metrics::new(),
+        );
+        let caller = testing::get("ann", "/").caller.unwrap().fingerprint;
+        let key = CacheKey::new(caller, LIST, None).unwrap();
+        let entry = |body| {
+            let snapshot = epochs.snapshot(LIST, caller);
+            Arc::new(Entry::new(
+                snapshot,
+                Instant::now(),
+                &HeaderMap::new(),
+                Bytes::from_static(body),
+            ))
+        };
+        let earlier = entry(b"earlier");
+        tokio::time::advance(Duration::from_millis(1)).await;
+        lists.insert(key.clone(), entry(b"later"));
+        lists.insert(key.clone(), earlier);
+        assert_eq!(lists.get(&key).unwrap().body, "later");
+    }
+}

@@ -1,0 +1,8 @@
+//! The cache of group lists: freshness by epochs, one fetch for many, answers prepared at the fill.
+
+pub mod entry;
+pub mod epochs;
+pub mod fills;
+pub mod key;
+pub mod lists;
+pub mod verdict;

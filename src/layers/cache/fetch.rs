@@ -1,0 +1,182 @@
+//! Fetches a list, judges it, and stores it if it may be.
+//!
+//! Only a `200` whose body parses as the list that its endpoint promises is stored; a page of HTML with
+//! the same status passes through. What the list tells of groups goes to
+//! [`KnownGroups`](crate::store::KnownGroups).
+
+use std::sync::{Arc, Mutex};
+
+use bytes::Bytes;
+use http::header::{
+    ACCEPT_ENCODING, CONTENT_ENCODING, CONTENT_LENGTH, HeaderValue, IF_MATCH, IF_MODIFIED_SINCE,
+    IF_NONE_MATCH, IF_UNMODIFIED_SINCE, VARY,
+};
+use http::{HeaderMap, Response, StatusCode};
+use jiff::Timestamp;
+use tokio::time::{Instant, timeout};
+use tower::Service;
+
+use super::{Answer, CacheLayer, refuses};
+use crate::body::{Body, Collected};
+use crate::cache::entry::Entry;
+use crate::cache::epochs::Snapshot;
+use crate::cache::fills::Fetched;
+use crate::cache::key::CacheKey;
+use crate::coding::decoded;
+use crate::domain::caller::Fingerprint;
+use crate::domain::endpoint::List;
+use crate::domain::group::{Group, ProjectGroup, read_groups, read_project_groups};
+use crate::error::ProxyError;
+use crate::layers::Call;
+use crate::store::{Fact, Learned};
+
+/// One fetch.
+pub(super) struct Fetch {
+    pub(super) layer: Arc<CacheLayer>,
+    pub(super) key: CacheKey,
+    pub(super) list: List,
+    pub(super) caller: Fingerprint,
+    /// What the list depends on, from before the fetch.
+    pub(super) snapshot: Option<Snapshot>,
+}
+
+/// A list that is what its endpoint promises.
+enum Parsed {
+    Groups(Vec<Group>),
+    ProjectGroups(Vec<ProjectGroup>),
+}
+
+// === impl Fetch ===
+
+impl Fetch {
+    pub(super) async fn run<S>(
+        self,
+        mut inner: S,
+        mut call: Call,
+    ) -> Result<Arc<Fetched>, ProxyError>
+    where
+        S: Service<Call, Response = Answer, Error = ProxyError>,
+    {
+        let started = Instant::now();
+        let at = self.layer.clock.now();
+        prepare(call.request.headers_mut());
+        let answer = inner.call(call).await?;
+        if refuses(&answer) {
+            self.layer.epochs.revoke(self.caller);
+        }
+        let (head, body) = answer.into_parts();
+        let limit = self.layer.max_entry_size;
+        let body = timeout(self.layer.body_timeout, body.collect_up_to(limit)).await;
+        let body = body.map_err(|_| ProxyError::Timeout(self.layer.body_timeout))?;
+        let mut headers = head.headers;
+        let whole = match body.map_err(ProxyError::lost)? {
+            Collected::Whole(body) => match decoded(&headers, &body, limit) {
+                Some(body) => body,
+                None => return Ok(stream(head.status, headers, Body::full(body))),
+            },
+            Collected::Over(body) => return Ok(stream(head.status, headers, body)),
+        };
+        headers.remove(CONTENT_ENCODING);
+        headers.remove(CONTENT_LENGTH);
+        let parsed = match head.status {
+            StatusCode::OK if varies_by_encoding_alone(&headers) => self.parse(&whole),
+            _ => None,
+        };
+        let Some(parsed) = parsed else {
+            return Ok(Arc::new(Fetched::Other {
+                status: head.status,
+                headers,
+                body: whole,
+            }));
+        };
+        let entry = Arc::new(Entry::new(self.snapshot, started, &headers, whole));
+        let lists = self.layer.lists.as_ref();
+        let stored = lists.is_some_and(|lists| lists.insert(self.key.clone(), Arc::clone(&entry)));
+        if stored {
+            self.learn(parsed, at).await;
+        }
+        Ok(Arc::new(Fetched::List {
+            entry,
+            headers,
+            stored,
+        }))
+    }
+
+    fn parse(&self, body: &Bytes) -> Option<Parsed> {
+        match self.list {
+            List::ProjectGroups(_) => read_project_groups(body).map(Parsed::ProjectGroups),
+            List::Organization(_) | List::OrganizationWorkspace(..) | List::Workspace(_) => {
+                read_groups(body).map(Parsed::Groups)
+            }
+        }
+    }
+
+    async fn learn(&self, parsed: Parsed, at: Timestamp) {
+        let organization = self.list.organization();
+        let learned = match (parsed, self.list) {
+            (Parsed::Groups(groups), _) => {
+                let workspaces = groups
+                    .iter()
+                    .filter_map(|group| group.workspaces.as_ref())
+                    .flatten();
+                if let Some(organization) = organization {
+                    workspaces
+                        .for_each(|workspace| self.layer.epochs.learn(organization, *workspace));
+                }
+                let fact = |group| Learned {
+                    at,
+                    fact: Fact::Group(organization, Box::new(group)),
+                };
+                groups.into_iter().map(fact).collect()
+            }
+            (Parsed::ProjectGroups(rows), List::ProjectGroups(workspace)) => {
+                let fact = |row| Learned {
+                    at,
+                    fact: Fact::ProjectGroup(workspace, row),
+                };
+                rows.into_iter().map(fact).collect()
+            }
+            (Parsed::ProjectGroups(_), _) => Vec::new(),
+        };
+        self.layer.known.learn(learned).await;
+    }
+}
+
+// What upstream is asked for is the whole list, as it is now, in a form that the caller takes as well.
+fn prepare(headers: &mut HeaderMap) {
+    for condition in [
+        IF_NONE_MATCH,
+        IF_MODIFIED_SINCE,
+        IF_MATCH,
+        IF_UNMODIFIED_SINCE,
+    ] {
+        headers.remove(condition);
+    }
+    let takes_gzip = headers.get_all(ACCEPT_ENCODING).iter().any(|value| {
+        let mut codings = value.to_str().unwrap_or_default().split(',');
+        codings.any(|coding| {
+            let (name, weight) = coding.split_once(';').unwrap_or((coding, ""));
+            let weight = weight
+                .trim()
+                .trim_start_matches(['q', 'Q'])
+                .trim_start_matches('=');
+            let refused = weight.parse::<f32>().is_ok_and(|weight| weight <= 0.0);
+            name.trim().eq_ignore_ascii_case("gzip") && !refused
+        })
+    });
+    let coding = if takes_gzip { "gzip" } else { "identity" };
+    headers.insert(ACCEPT_ENCODING, HeaderValue::from_static(coding));
+}
+
+fn varies_by_encoding_alone(headers: &HeaderMap) -> bool {
+    let values = headers.get_all(VARY).iter();
+    let mut names = values.flat_map(|value| value.to_str().unwrap_or("*").split(','));
+    names.all(|name| name.trim().eq_ignore_ascii_case("accept-encoding"))
+}
+
+fn stream(status: StatusCode, headers: HeaderMap, body: Body) -> Arc<Fetched> {
+    let mut answer = Response::new(body);
+    *answer.status_mut() = status;
+    *answer.headers_mut() = headers;
+    Arc::new(Fetched::Stream(Mutex::new(Some(answer))))
+}

@@ -1,0 +1,80 @@
+//! The headers that speak of one connection (RFC 9110 §7.6.1) and end at each hop.
+//!
+//! **Guarantee**: a request is judged without them, so that a `Connection` that names `Authorization`
+//! or a method's override cannot make us believe in something that upstream never sees.
+
+use http::HeaderMap;
+use http::header::{
+    CONNECTION, HeaderName, HeaderValue, PROXY_AUTHENTICATE, PROXY_AUTHORIZATION, TE,
+    TRANSFER_ENCODING, UPGRADE,
+};
+
+// Those that stand in `Connection` are taken off besides.
+static HOP_BY_HOP: [HeaderName; 8] = [
+    CONNECTION,
+    HeaderName::from_static("keep-alive"),
+    HeaderName::from_static("proxy-connection"),
+    PROXY_AUTHENTICATE,
+    PROXY_AUTHORIZATION,
+    TE,
+    TRANSFER_ENCODING,
+    UPGRADE,
+];
+
+/// Takes them off.
+pub(super) fn remove(headers: &mut HeaderMap) {
+    let named: Vec<HeaderName> = headers
+        .get_all(CONNECTION)
+        .iter()
+        .flat_map(names)
+        .filter_map(|name| HeaderName::try_from(name).ok())
+        .collect();
+    for name in named.iter().chain(&HOP_BY_HOP) {
+        headers.remove(name);
+    }
+}
+
+/// Takes them off a request, and says in our own name that trailers may come if the caller takes them.
+pub(super) fn remove_from_request(headers: &mut HeaderMap) {
+    let takes_trailers = headers
+        .get_all(TE)
+        .iter()
+        .any(|value| names(value).any(|name| name == "trailers"));
+    remove(headers);
+    if takes_trailers {
+        headers.insert(TE, HeaderValue::from_static("trailers"));
+    }
+}
+
+// The elements of a list header, without parameters, in small letters.
+fn names(value: &HeaderValue) -> impl Iterator<Item = String> {
+    let elements = value.to_str().unwrap_or_default().split(',');
+    elements.filter_map(|element| Some(element.split(';').next()?.trim().to_ascii_lowercase()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_connection_names_is_gone_before_anybody_believes_it() {
+        let mut headers = HeaderMap::new();
+        for (name, value) in [
+            (
+                "connection",
+                "keep-alive, Authorization , x-http-method-override",
+            ),
+            ("authorization", "Basic forged"),
+            ("x-http-method-override", "GET"),
+            ("te", "gzip, Trailers;q=0.5"),
+            ("upgrade", "websocket"),
+            ("cookie", "session=1"),
+        ] {
+            headers.insert(name, value.parse().unwrap());
+        }
+        remove_from_request(&mut headers);
+        assert_eq!(headers.len(), 2, "{headers:?}");
+        assert_eq!(headers["te"], "trailers");
+        assert_eq!(headers["cookie"], "session=1");
+    }
+}

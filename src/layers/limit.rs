@@ -1,0 +1,142 @@
+//! Bounds what is in flight and how long a caller may take to send a body.
+//!
+//! **Guarantee** (DESIGN §1.8): what is over the limit is refused at once, before any work is done for
+//! it, and never queued. A slot is free again when the answer's *body* has ended, so that slow readers
+//! count for as long as they read.
+
+use std::sync::Arc;
+use std::task::{Context, Poll};
+use std::time::Duration;
+
+use futures_util::future::BoxFuture;
+use http_body::Body as _;
+use tokio::sync::Semaphore;
+use tower::{Layer, Service};
+use tower_http::timeout::TimeoutBody;
+
+use super::{Answer, Received};
+use crate::body::Body;
+use crate::error::ProxyError;
+
+/// Makes [`Limit`].
+#[derive(Clone, Debug)]
+pub struct LimitLayer {
+    slots: Arc<Semaphore>,
+    body_timeout: Duration,
+}
+
+/// See the [module](self).
+#[derive(Clone, Debug)]
+pub struct Limit<S> {
+    layer: LimitLayer,
+    inner: S,
+}
+
+// === impl LimitLayer ===
+
+impl LimitLayer {
+    /// `max_in_flight` requests at once, and `body_timeout` between two pieces of a caller's body.
+    #[must_use]
+    pub fn new(max_in_flight: usize, body_timeout: Duration) -> Self {
+        Self {
+            slots: Arc::new(Semaphore::new(max_in_flight)),
+            body_timeout,
+        }
+    }
+}
+
+impl<S> Layer<S> for LimitLayer {
+    type Service = Limit<S>;
+
+    fn layer(&self, inner: S) -> Self::Service {
+        Limit {
+            layer: self.clone(),
+            inner,
+        }
+    }
+}
+
+// === impl Limit ===
+
+impl<S> Service<Received> for Limit<S>
+where
+    S: Service<Received, Response = Answer, Error = ProxyError, Future: Send + 'static>,
+{
+    type Response = Answer;
+    type Error = ProxyError;
+    type Future = BoxFuture<'static, Result<Answer, ProxyError>>;
+
+    fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), ProxyError>> {
+        self.inner.poll_ready(cx)
+    }
+
+    fn call(&mut self, mut received: Received) -> Self::Future {
+        let Ok(permit) = Arc::clone(&self.layer.slots).try_acquire_owned() else {
+            return Box::pin(async { Err(ProxyError::Overloaded) });
+        };
+        if !received.request.body().is_end_stream() {
+            let timeout = self.layer.body_timeout;
+            received.request = received
+                .request
+                .map(|body| Body::boxed(TimeoutBody::new(timeout, body)));
+        }
+        let answer = self.inner.call(received);
+        Box::pin(async move { Ok(answer.await?.map(|body| body.holding(permit))) })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use http::{Request, Response};
+    use http_body_util::BodyExt as _;
+    use tokio_test::{assert_ready_err, assert_ready_ok};
+    use tower_test::mock::Spawn;
+
+    use super::*;
+    use crate::layers::testing;
+
+    fn request() -> Received {
+        testing::received(Request::get("/").body(Body::empty()).unwrap())
+    }
+
+    #[tokio::test]
+    async fn a_slot_is_free_again_when_the_answers_body_has_ended() {
+        let (inner, mut upstream) = testing::mock::<Received>();
+        let mut service = Spawn::new(LimitLayer::new(1, Duration::from_secs(1)).layer(inner));
+        assert_ready_ok!(service.poll_ready());
+        let first = service.call(request());
+        let (_, reply) = upstream.next_request().await.unwrap();
+        reply.send_response(Response::new(Body::full("slowly read")));
+        let answer = first.await.unwrap();
+
+        assert_ready_ok!(service.poll_ready());
+        let mut refused = tokio_test::task::spawn(service.call(request()));
+        let error = assert_ready_err!(refused.poll());
+        assert!(matches!(error, ProxyError::Overloaded));
+
+        answer.into_body().collect().await.unwrap();
+        assert_ready_ok!(service.poll_ready());
+        let mut admitted = tokio_test::task::spawn(service.call(request()));
+        assert!(admitted.poll().is_pending());
+    }
+
+    #[tokio::test]
+    async fn a_request_that_is_dropped_or_fails_frees_its_slot() {
+        let (inner, mut upstream) = testing::mock::<Received>();
+        let mut service = Spawn::new(LimitLayer::new(1, Duration::from_secs(1)).layer(inner));
+        assert_ready_ok!(service.poll_ready());
+        drop(service.call(request()));
+        assert_ready_ok!(service.poll_ready());
+        let failing = service.call(request());
+        upstream.next_request().await.unwrap();
+        let (_, reply) = upstream.next_request().await.unwrap();
+        reply.send_error(ProxyError::Internal);
+        failing.await.unwrap_err();
+        assert_ready_ok!(service.poll_ready());
+        assert!(
+            tokio_test::task::spawn(service.call(request()))
+                .poll()
+                .is_pending()
+        );
+    }
+}

@@ -1,0 +1,160 @@
+//! The layers of the proxy's side, each a tower service with one guarantee.
+//!
+//! What an outer layer found out is a type, so that a stack in the wrong order does not compile:
+//! `observe` turns a request into [`Received`], `classify` turns that into a [`Call`] of nobody yet,
+//! `identify` into a [`Call`]. Their order, and why, stands in [`stack`](crate::stack).
+
+pub mod audit;
+pub mod cache;
+pub mod classify;
+pub mod forward;
+mod hop_by_hop;
+pub mod identify;
+pub mod invalidate;
+pub mod limit;
+pub mod observe;
+pub mod quota;
+pub mod rescue;
+#[cfg(test)]
+pub mod testing;
+
+use std::fmt;
+use std::net::{IpAddr, SocketAddr};
+
+use http::{HeaderName, HeaderValue, Request, Response};
+use jiff::Timestamp;
+use tokio::time::Instant;
+
+use crate::body::Body;
+use crate::domain::caller::Caller;
+use crate::domain::endpoint::Endpoint;
+use crate::domain::label::Label;
+
+/// What goes back to the caller.
+pub type Answer = Response<Body>;
+
+/// The id of a request, on every answer.
+pub const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
+
+/// The audit event's id, on the answer to a change.
+pub const EVENT_ID: HeaderName = HeaderName::from_static("x-tollgate-event");
+
+/// How the answer came about (RFC 9211), on every answer.
+pub const CACHE_STATUS: HeaderName = HeaderName::from_static("cache-status");
+
+/// The peer of a connection. The server puts it on each request.
+#[derive(Clone, Copy, Debug)]
+pub struct Peer(pub SocketAddr);
+
+/// A request as it came in.
+pub struct Received {
+    /// The request.
+    pub request: Request<Body>,
+    /// From where and when.
+    pub origin: Origin,
+}
+
+/// From where and when a request came.
+#[derive(Clone, Debug)]
+pub struct Origin {
+    /// The request's id.
+    pub request_id: RequestId,
+    /// The other end of the connection.
+    pub peer: IpAddr,
+    /// The caller's address, behind proxies that are trusted to tell it.
+    pub client: IpAddr,
+    /// When, for people.
+    pub received_at: Timestamp,
+    /// When, for measuring.
+    pub started: Instant,
+    /// The label that the path began with.
+    pub tool: Option<Label>,
+    /// For whom a trusted tool says that it acts.
+    pub on_behalf_of: Option<String>,
+}
+
+/// A request whose meaning is known; everything inside asks that, never the path.
+pub struct Call<Who = Option<Caller>> {
+    /// What it asks for.
+    pub endpoint: Endpoint,
+    /// Who asks; `None` without a credential.
+    pub caller: Who,
+    /// The request, as it came but for the label.
+    pub request: Request<Body>,
+    /// From where and when.
+    pub origin: Origin,
+}
+
+/// Nobody has looked yet who is asking: a [`Call`] between `classify` and `identify`.
+#[derive(Clone, Copy, Debug)]
+pub struct Unidentified;
+
+/// A request's id: the caller's if it is well-formed, else a UUIDv7.
+#[derive(Clone, PartialEq, Eq)]
+pub struct RequestId(HeaderValue);
+
+// Requests carry credentials, so their `Debug` shows neither headers nor path.
+
+impl fmt::Debug for Received {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Received")
+            .field("origin", &self.origin)
+            .finish_non_exhaustive()
+    }
+}
+
+impl<Who: fmt::Debug> fmt::Debug for Call<Who> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Call")
+            .field("endpoint", &self.endpoint)
+            .field("caller", &self.caller)
+            .field("origin", &self.origin)
+            .finish_non_exhaustive()
+    }
+}
+
+// === impl RequestId ===
+
+impl RequestId {
+    /// The id that the caller sent, if it is short and plain enough to be shown anywhere; else a new one.
+    #[must_use]
+    pub fn of(sent: Option<&HeaderValue>) -> Self {
+        let plain = |byte: &u8| byte.is_ascii_alphanumeric() || b"-_.:".contains(byte);
+        match sent {
+            Some(id) if (1..=128).contains(&id.len()) && id.as_bytes().iter().all(plain) => {
+                Self(id.clone())
+            }
+            _ => Self::new(),
+        }
+    }
+
+    fn new() -> Self {
+        let mut buffer = [0; uuid::fmt::Hyphenated::LENGTH];
+        let text = uuid::Uuid::now_v7().hyphenated().encode_lower(&mut buffer);
+        Self(HeaderValue::from_str(text).expect("hexadecimal digits and hyphens"))
+    }
+
+    /// The id as a header.
+    #[must_use]
+    pub fn header(&self) -> HeaderValue {
+        self.0.clone()
+    }
+
+    /// The id as text.
+    #[must_use]
+    pub fn as_str(&self) -> &str {
+        self.0.to_str().unwrap_or_default()
+    }
+}
+
+impl fmt::Display for RequestId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.as_str())
+    }
+}
+
+impl fmt::Debug for RequestId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.as_str())
+    }
+}

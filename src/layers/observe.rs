@@ -1,0 +1,284 @@
+//! One span a request, one line in the log at its end, and its place in the metrics.
+//!
+//! Outermost: also what a limit refuses or a panic ends has its id, its span and its line. The line is
+//! written when the answer's *body* has ended, and says whether it did or was cut off. It holds no
+//! credential, body or personal data; codes in the path stand as keyed hashes.
+
+use std::convert::Infallible;
+use std::sync::Arc;
+use std::task::{Context, Poll};
+
+use futures_util::future::BoxFuture;
+use http::{HeaderMap, HeaderName, Method, Request, Response};
+use tokio::time::Instant;
+use tower::{Layer, Service};
+use tracing::Instrument as _;
+
+use super::{Answer, CACHE_STATUS, EVENT_ID, Origin, Peer, REQUEST_ID, Received, RequestId};
+use crate::body::{Body, End};
+use crate::clock::Clock;
+use crate::domain::caller::Key;
+use crate::domain::redact;
+use crate::metrics::Metrics;
+
+/// Makes [`Observe`].
+#[derive(Clone, Debug)]
+pub struct ObserveLayer(Arc<Shared>);
+
+#[derive(Debug)]
+struct Shared {
+    key: Key,
+    clock: Clock,
+    metrics: Metrics,
+}
+
+/// See the [module](self).
+#[derive(Clone, Debug)]
+pub struct Observe<S> {
+    shared: Arc<Shared>,
+    inner: S,
+}
+
+// === impl ObserveLayer ===
+
+impl ObserveLayer {
+    /// Hides codes with `key`, dates with `clock`, counts in `metrics`.
+    #[must_use]
+    pub fn new(key: Key, clock: Clock, metrics: Metrics) -> Self {
+        Self(Arc::new(Shared {
+            key,
+            clock,
+            metrics,
+        }))
+    }
+}
+
+impl<S> Layer<S> for ObserveLayer {
+    type Service = Observe<S>;
+
+    fn layer(&self, inner: S) -> Self::Service {
+        Observe {
+            shared: Arc::clone(&self.0),
+            inner,
+        }
+    }
+}
+
+// === impl Observe ===
+
+impl<S> Service<Request<Body>> for Observe<S>
+where
+    S: Service<Received, Response = Answer, Error = Infallible, Future: Send + 'static>,
+{
+    type Response = Response<Body>;
+    type Error = Infallible;
+    type Future = BoxFuture<'static, Result<Response<Body>, Infallible>>;
+
+    fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), Infallible>> {
+        self.inner.poll_ready(cx)
+    }
+
+    fn call(&mut self, mut request: Request<Body>) -> Self::Future {
+        let started = Instant::now();
+        let request_id = RequestId::of(request.headers().get(REQUEST_ID));
+        // The server puts it there; a service that is called without one has no other end.
+        let peer = request.extensions_mut().remove::<Peer>();
+        let peer = peer.map_or(std::net::IpAddr::from([0, 0, 0, 0]), |peer| peer.0.ip());
+        let origin = Origin {
+            request_id: request_id.clone(),
+            peer,
+            client: peer,
+            received_at: self.shared.clock.now(),
+            started,
+            tool: None,
+            on_behalf_of: None,
+        };
+        let watched = Watched {
+            shared: Arc::clone(&self.shared),
+            method: request.method().clone(),
+            path: request.uri().path().to_owned(),
+            started,
+        };
+        watched.shared.metrics.request_started();
+        let span = tracing::info_span!("request", request_id = %request_id);
+        // Not in the future: the metric is taken back also if nobody ever polls it.
+        let ongoing = Ongoing(Some(watched));
+        let answer = self
+            .inner
+            .call(Received { request, origin })
+            .instrument(span.clone());
+        Box::pin(async move {
+            let mut answer = answer.await?;
+            answer.headers_mut().insert(REQUEST_ID, request_id.header());
+            let Some(watched) = ongoing.answered() else {
+                return Ok(answer);
+            };
+            watched.shared.metrics.request_answered(
+                &watched.method,
+                answer.status(),
+                watched.started.elapsed(),
+            );
+            let status = answer.status().as_u16();
+            let cache = last(answer.headers(), &CACHE_STATUS);
+            let event = last(answer.headers(), &EVENT_ID);
+            Ok(answer.map(|body| {
+                body.on_end(move |end| {
+                    let _entered = span.enter();
+                    watched.ended(status, cache.as_deref(), event.as_deref(), end);
+                })
+            }))
+        })
+    }
+}
+
+fn last(headers: &HeaderMap, name: &HeaderName) -> Option<String> {
+    let value = headers.get_all(name).iter().next_back()?;
+    value.to_str().ok().map(str::to_owned)
+}
+
+/// A request that is being watched.
+struct Watched {
+    shared: Arc<Shared>,
+    method: Method,
+    path: String,
+    started: Instant,
+}
+
+impl Watched {
+    fn ended(&self, status: u16, cache: Option<&str>, event: Option<&str>, end: End) {
+        self.shared.metrics.request_ended();
+        if !tracing::enabled!(tracing::Level::INFO) {
+            return;
+        }
+        let duration_ms = u64::try_from(self.started.elapsed().as_millis()).unwrap_or(u64::MAX);
+        let path = redact::path(&self.shared.key, &self.method, label_hidden(&self.path));
+        let method = &self.method;
+        let cut = if end.complete { "" } else { ", cut off" };
+        tracing::info!(
+            %method, path = %path, status, duration_ms, bytes = end.bytes, complete = end.complete, cache, event,
+            "{method} {path} answered {status} in {duration_ms} ms{cut}"
+        );
+    }
+}
+
+// A label says which tool it is, not what it asks for; it stands in the trail.
+fn label_hidden(path: &str) -> &str {
+    match path
+        .strip_prefix("/~")
+        .and_then(|labelled| labelled.find('/').map(|end| &labelled[end..]))
+    {
+        Some(rest) => rest,
+        None => path,
+    }
+}
+
+/// A request without an answer yet.
+struct Ongoing(Option<Watched>);
+
+impl Ongoing {
+    fn answered(mut self) -> Option<Watched> {
+        self.0.take()
+    }
+}
+
+impl Drop for Ongoing {
+    fn drop(&mut self) {
+        if let Some(watched) = self.0.take() {
+            watched.shared.metrics.request_ended();
+            let path = redact::path(
+                &watched.shared.key,
+                &watched.method,
+                label_hidden(&watched.path),
+            );
+            let method = &watched.method;
+            tracing::info!(%method, path = %path, "{method} {path} was given up by its caller before there was an answer");
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use http_body_util::BodyExt as _;
+    use tower::{ServiceExt as _, service_fn};
+
+    use super::*;
+
+    fn layer(metrics: &Metrics) -> ObserveLayer {
+        ObserveLayer::new(Key::new(&[1; 32]), Clock::system(), metrics.clone())
+    }
+
+    async fn id_of(sent: Option<&str>) -> String {
+        let inner = service_fn(|received: Received| async move {
+            assert_eq!(received.origin.peer.to_string(), "0.0.0.0");
+            let answer = Response::builder().header("x-request-id", "upstreams");
+            Ok::<Answer, Infallible>(answer.body(Body::empty()).unwrap())
+        });
+        let mut request = Request::get("/").body(Body::empty()).unwrap();
+        if let Some(sent) = sent {
+            request
+                .headers_mut()
+                .insert(REQUEST_ID, sent.parse().unwrap());
+        }
+        let answer = layer(&Metrics::new())
+            .layer(inner)
+            .oneshot(request)
+            .await
+            .unwrap();
+        let ids: Vec<_> = answer.headers().get_all(REQUEST_ID).iter().collect();
+        assert_eq!(ids.len(), 1);
+        ids[0].to_str().unwrap().to_owned()
+    }
+
+    #[tokio::test]
+    async fn a_request_keeps_a_well_formed_id_and_gets_one_else() {
+        assert_eq!(id_of(Some("job-17.a_b:c")).await, "job-17.a_b:c");
+        for odd in [
+            None,
+            Some(""),
+            Some("a b"),
+            Some("<script>"),
+            Some(&*"x".repeat(129)),
+        ] {
+            let id = id_of(odd).await;
+            assert_eq!(
+                uuid::Uuid::parse_str(&id).unwrap().get_version_num(),
+                7,
+                "{odd:?}"
+            );
+        }
+    }
+
+    #[tokio::test]
+    async fn a_request_is_in_flight_until_its_body_has_ended() {
+        let metrics = Metrics::new();
+        let inner = service_fn(|_: Received| async {
+            Ok::<Answer, Infallible>(Response::new(Body::full("x")))
+        });
+        let mut service = layer(&metrics).layer(inner);
+        let request = || Request::get("/").body(Body::empty()).unwrap();
+        let in_flight = |count| {
+            assert!(
+                metrics
+                    .text()
+                    .contains(&format!("tollgate_in_flight_requests {count}\n"))
+            )
+        };
+        let answer = service
+            .ready()
+            .await
+            .unwrap()
+            .call(request())
+            .await
+            .unwrap();
+        in_flight(1);
+        answer.into_body().collect().await.unwrap();
+        in_flight(0);
+        drop(service.call(request()));
+        in_flight(0);
+        assert!(
+            metrics
+                .text()
+                .contains(r#"tollgate_requests_total{method="GET",status="200"} 1"#)
+        );
+    }
+}

@@ -1,0 +1,286 @@
+//! Who is behind a credential: asked of upstream once, and remembered.
+//!
+//! **Guarantees** (DESIGN §4). `GET /me` is asked off every request's path, with the caller's own
+//! credential, at most once at a time for each and not again within `identity.ttl`, also over a
+//! restart; a few at a time in all. Of its answer, which repeats the API token, only number, address and name are read; the
+//! rest is never kept, logged or shown. A credential that upstream refuses is not asked for again for
+//! a while.
+
+use std::collections::HashSet;
+use std::fmt;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use http::header::{ACCEPT_ENCODING, HeaderValue, USER_AGENT};
+use http::{Request, Response, Uri};
+use jiff::{SignedDuration, Timestamp};
+use moka::sync::Cache;
+use serde::Deserialize;
+use tokio::sync::Semaphore;
+use tokio::time::timeout;
+use tokio_util::task::TaskTracker;
+use tower::ServiceExt as _;
+use tower::util::BoxCloneSyncService;
+
+use crate::body::{Body, Collected};
+use crate::clock::Clock;
+use crate::domain::caller::{Caller, Credential, Fingerprint, Person};
+use crate::domain::ids::UserId;
+use crate::error::ProxyError;
+use crate::store::Identities;
+
+/// The way to upstream.
+pub type Client = BoxCloneSyncService<Request<Body>, Response<Body>, ProxyError>;
+
+/// See the [module](self). Cloning shares it.
+#[derive(Clone)]
+pub struct People(Arc<Inner>);
+
+struct Inner {
+    identities: Arc<dyn Identities>,
+    known: Cache<Fingerprint, (Person, Timestamp)>,
+    /// Not to be asked for now: under way, or refused not long ago.
+    asked: Cache<Fingerprint, ()>,
+    asking: Mutex<HashSet<Fingerprint>>,
+    slots: Arc<Semaphore>,
+    lookup: Option<Lookup>,
+    clock: Clock,
+    tasks: TaskTracker,
+}
+
+/// How people are looked up.
+pub struct Lookup {
+    /// The way to upstream.
+    pub client: Client,
+    /// `GET /me` there.
+    pub me: Uri,
+    /// How long an answer holds.
+    pub ttl: Duration,
+}
+
+/// What is read of `GET /me`.
+#[derive(Deserialize)]
+struct Me {
+    id: i64,
+    email: Option<String>,
+    fullname: Option<String>,
+}
+
+// A credential that was refused may become valid, but not often enough to spend quota on.
+const PAUSE: Duration = Duration::from_secs(300);
+const PATIENCE: Duration = Duration::from_secs(30);
+const LARGEST: usize = 1 << 20;
+const MOST: u64 = 10_000;
+const AT_ONCE: usize = 8;
+
+// === impl People ===
+
+impl People {
+    /// Remembers in `identities`; looks nobody up without `lookup`. Lookups run in `tasks`.
+    pub fn new(
+        identities: Arc<dyn Identities>,
+        lookup: Option<Lookup>,
+        clock: Clock,
+        tasks: TaskTracker,
+    ) -> Self {
+        Self(Arc::new(Inner {
+            identities,
+            known: Cache::new(MOST),
+            asked: Cache::builder()
+                .max_capacity(MOST)
+                .time_to_live(PAUSE)
+                .build(),
+            asking: Mutex::default(),
+            slots: Arc::new(Semaphore::new(AT_ONCE)),
+            lookup,
+            clock,
+            tasks,
+        }))
+    }
+
+    /// The person behind `caller`, as far as is known now.
+    pub async fn person(&self, caller: &Caller) -> Person {
+        let fingerprint = caller.fingerprint;
+        let mut known = self.0.known.get(&fingerprint);
+        if known.is_none() {
+            // A store that cannot be read costs the name, not the change.
+            known = self
+                .0
+                .identities
+                .person(&fingerprint.to_string())
+                .await
+                .unwrap_or_default();
+            if let Some(known) = &known {
+                self.0.known.insert(fingerprint, known.clone());
+            }
+        }
+        let mut person = known.map(|(person, _)| person).unwrap_or_default();
+        person.email = person.email.or_else(|| caller.email.clone());
+        person
+    }
+
+    /// Begins to look up who is behind `caller`, unless that is known and not too old. Later calls of
+    /// [`person`](Self::person) see the result. Not to be called for credentials that upstream did not know.
+    pub fn look_up(&self, caller: &Caller) {
+        let Some(lookup) = &self.0.lookup else {
+            return;
+        };
+        let fingerprint = caller.fingerprint;
+        let ttl = SignedDuration::try_from(lookup.ttl).unwrap_or(SignedDuration::MAX);
+        let current = |(_, at): (Person, Timestamp)| self.0.clock.now().duration_since(at) < ttl;
+        if self.0.known.get(&fingerprint).is_some_and(current)
+            || self.0.asked.contains_key(&fingerprint)
+        {
+            return;
+        }
+        let Ok(slot) = Arc::clone(&self.0.slots).try_acquire_owned() else {
+            return;
+        };
+        if !self.asking().insert(fingerprint) {
+            return;
+        }
+        let people = self.clone();
+        let credential = caller.credential.clone();
+        self.0.tasks.spawn(async move {
+            let _slot = slot;
+            if let Err(reason) = people.ask(fingerprint, &credential).await {
+                people.0.asked.insert(fingerprint, ());
+                tracing::debug!(reason, "Upstream did not tell who is behind a credential");
+            }
+            people.asking().remove(&fingerprint);
+        });
+    }
+
+    async fn ask(
+        &self,
+        fingerprint: Fingerprint,
+        credential: &Credential,
+    ) -> Result<(), &'static str> {
+        let lookup = self.0.lookup.as_ref().ok_or("lookups are off")?;
+        let mut request = Request::new(Body::empty());
+        *request.uri_mut() = lookup.me.clone();
+        let headers = request.headers_mut();
+        credential.apply(headers);
+        headers.insert(ACCEPT_ENCODING, HeaderValue::from_static("identity"));
+        let agent = concat!("tollgate/", env!("CARGO_PKG_VERSION"));
+        headers.insert(USER_AGENT, HeaderValue::from_static(agent));
+        let at = self.0.clock.now();
+        let answer = lookup
+            .client
+            .clone()
+            .oneshot(request)
+            .await
+            .map_err(|_| "no answer")?;
+        if !answer.status().is_success() {
+            return Err("the credential was refused, or the quota is gone");
+        }
+        let body = timeout(PATIENCE, answer.into_body().collect_up_to(LARGEST)).await;
+        let Ok(Ok(Collected::Whole(body))) = body else {
+            return Err("the answer did not come whole");
+        };
+        let me: Me = serde_json::from_slice(&body).map_err(|_| "the answer is no person")?;
+        let person = Person {
+            user_id: Some(UserId(me.id)),
+            email: me.email,
+            name: me.fullname,
+        };
+        self.0.known.insert(fingerprint, (person.clone(), at));
+        let kept = self
+            .0
+            .identities
+            .remember(&fingerprint.to_string(), &person, at)
+            .await;
+        kept.map_err(|_| "it could not be remembered")
+    }
+
+    fn asking(&self) -> std::sync::MutexGuard<'_, HashSet<Fingerprint>> {
+        self.0.asking.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl fmt::Debug for People {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("People")
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use tower::service_fn;
+
+    use super::*;
+    use crate::layers::testing;
+    use crate::store::memory::MemoryStore;
+
+    const BODY: &str =
+        r#"{"id":5,"email":"ann@acme.example","fullname":"Ann","api_token":"s3cret"}"#;
+
+    fn people(store: &Arc<MemoryStore>, status: u16) -> (People, Arc<Mutex<usize>>, TaskTracker) {
+        let asked = Arc::new(Mutex::new(0));
+        let count = Arc::clone(&asked);
+        let client = service_fn(move |_: Request<Body>| {
+            *count.lock().unwrap() += 1;
+            async move {
+                Ok(Response::builder()
+                    .status(status)
+                    .body(Body::full(BODY))
+                    .unwrap())
+            }
+        });
+        let lookup = Lookup {
+            client: BoxCloneSyncService::new(client),
+            me: Uri::from_static("http://upstream/api/v9/me"),
+            ttl: Duration::from_secs(60),
+        };
+        let tasks = TaskTracker::new();
+        let identities: Arc<dyn Identities> = Arc::<MemoryStore>::clone(store);
+        (
+            People::new(
+                identities,
+                Some(lookup),
+                Clock::from_fn(|| Timestamp::UNIX_EPOCH),
+                tasks.clone(),
+            ),
+            asked,
+            tasks,
+        )
+    }
+
+    fn ann() -> Caller {
+        testing::get("ann", "/").caller.unwrap()
+    }
+
+    async fn settled(tasks: &TaskTracker) {
+        tasks.close();
+        tasks.wait().await;
+        tasks.reopen();
+    }
+
+    #[tokio::test]
+    async fn a_person_is_asked_for_once_and_remembered_over_a_restart() {
+        let store = Arc::new(MemoryStore::default());
+        let (people, asked, tasks) = people(&store, 200);
+        assert_eq!(people.person(&ann()).await, Person::default());
+        people.look_up(&ann());
+        settled(&tasks).await;
+        let person = people.person(&ann()).await;
+        assert_eq!(person.name.as_deref(), Some("Ann"));
+        assert_eq!(*asked.lock().unwrap(), 1);
+        let (restarted, asked, _) = self::people(&store, 200);
+        assert_eq!(restarted.person(&ann()).await, person);
+        restarted.look_up(&ann());
+        assert_eq!(*asked.lock().unwrap(), 0);
+    }
+
+    #[tokio::test]
+    async fn a_refused_credential_is_not_asked_for_again_at_once() {
+        let store = Arc::new(MemoryStore::default());
+        let (people, asked, tasks) = people(&store, 403);
+        for _ in 0..3 {
+            people.look_up(&ann());
+            assert_eq!(people.person(&ann()).await, Person::default());
+            settled(&tasks).await;
+        }
+        assert_eq!(*asked.lock().unwrap(), 1);
+    }
+}

@@ -1,0 +1,123 @@
+//! What is left of the quota, as far as upstream's answers told.
+//!
+//! Upstream counts per person and organization and says on its answers what is left. Kept here per
+//! credential and organization, in memory, in a bounded table: after a restart the next answer tells
+//! again.
+
+use std::time::Duration;
+
+use http::HeaderMap;
+use moka::sync::Cache;
+use tokio::time::Instant;
+
+use crate::domain::caller::Fingerprint;
+use crate::domain::ids::OrganizationId;
+
+/// What one answer told of the quota.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Reading {
+    /// Requests left in this hour.
+    pub remaining: u64,
+    /// When there will be more.
+    pub resets_at: Instant,
+}
+
+/// The last reading of each credential and organization.
+#[derive(Clone, Debug)]
+pub struct Readings(Cache<(Fingerprint, Option<OrganizationId>), Reading>);
+
+// An hour is upstream's window: an older reading says nothing.
+const WINDOW: Duration = Duration::from_secs(3600);
+const MOST: u64 = 10_000;
+
+// === impl Reading ===
+
+impl Reading {
+    /// Reads `X-Toggl-Quota-Remaining` and `X-Toggl-Quota-Resets-In`; `None` unless both are there.
+    #[must_use]
+    pub fn of(headers: &HeaderMap, now: Instant) -> Option<Self> {
+        let number = |name: &str| headers.get(name)?.to_str().ok()?.trim().parse::<u64>().ok();
+        let resets_in = Duration::from_secs(number("x-toggl-quota-resets-in")?).min(WINDOW);
+        Some(Self {
+            remaining: number("x-toggl-quota-remaining")?,
+            resets_at: now + resets_in,
+        })
+    }
+}
+
+// === impl Readings ===
+
+impl Readings {
+    /// None yet.
+    #[must_use]
+    pub fn new() -> Self {
+        Self(
+            Cache::builder()
+                .max_capacity(MOST)
+                .time_to_live(WINDOW)
+                .build(),
+        )
+    }
+
+    /// Takes over what an answer told.
+    pub fn note(
+        &self,
+        caller: Fingerprint,
+        organization: Option<OrganizationId>,
+        reading: Reading,
+    ) {
+        self.0.insert((caller, organization), reading);
+    }
+
+    /// The last reading, unless the quota was filled up again since.
+    #[must_use]
+    pub fn last(
+        &self,
+        caller: Fingerprint,
+        organization: Option<OrganizationId>,
+        now: Instant,
+    ) -> Option<Reading> {
+        self.0
+            .get(&(caller, organization))
+            .filter(|reading| reading.resets_at > now)
+    }
+}
+
+impl Default for Readings {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::domain::caller::{Credential, Key};
+
+    fn headers(remaining: &str, resets_in: &str) -> HeaderMap {
+        let mut headers = HeaderMap::new();
+        headers.insert("x-toggl-quota-remaining", remaining.parse().unwrap());
+        headers.insert("x-toggl-quota-resets-in", resets_in.parse().unwrap());
+        headers.insert("authorization", "Basic x".parse().unwrap());
+        headers
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_reading_ends_when_the_quota_is_filled_up_again() {
+        let now = Instant::now();
+        let reading = Reading::of(&headers("7", "60"), now).unwrap();
+        assert_eq!(reading.remaining, 7);
+        assert_eq!(Reading::of(&headers("seven", "60"), now), None);
+        let caller = Key::new(&[1; 32]).fingerprint(&Credential::of(&headers("1", "1")).unwrap());
+        let readings = Readings::new();
+        readings.note(caller, None, reading);
+        assert_eq!(
+            readings.last(caller, None, now + Duration::from_secs(59)),
+            Some(reading)
+        );
+        assert_eq!(
+            readings.last(caller, None, now + Duration::from_secs(60)),
+            None
+        );
+    }
+}

@@ -1,0 +1,91 @@
+//! The way of a request, in one function.
+
+use std::convert::Infallible;
+use std::sync::Arc;
+
+use http::{Request, Response};
+use tower::ServiceBuilder;
+use tower::util::BoxCloneSyncService;
+
+use crate::body::Body;
+use crate::cache::epochs::Epochs;
+use crate::clock::Clock;
+use crate::config::Config;
+use crate::domain::caller::Key;
+use crate::layers::audit::{AuditLayer, Recorder};
+use crate::layers::cache::CacheLayer;
+use crate::layers::classify::ClassifyLayer;
+use crate::layers::forward::{Destination, ForwardLayer};
+use crate::layers::identify::IdentifyLayer;
+use crate::layers::invalidate::InvalidateLayer;
+use crate::layers::limit::LimitLayer;
+use crate::layers::observe::ObserveLayer;
+use crate::layers::quota::QuotaLayer;
+use crate::layers::rescue::RescueLayer;
+use crate::metrics::Metrics;
+use crate::quota::Readings;
+use crate::upstream::Upstream;
+
+/// What the server serves.
+pub type Proxy = BoxCloneSyncService<Request<Body>, Response<Body>, Infallible>;
+
+/// What the layers work with, and share.
+pub struct Parts {
+    /// What is set.
+    pub config: Config,
+    /// Hashes credentials and codes.
+    pub key: Key,
+    /// When.
+    pub clock: Clock,
+    /// What is counted.
+    pub metrics: Metrics,
+    /// Which lists may be believed.
+    pub epochs: Arc<Epochs>,
+    /// How changes are recorded.
+    pub recorder: Recorder,
+    /// How lists are kept.
+    pub cache: CacheLayer,
+    /// What is left of the quota.
+    pub quota: Readings,
+}
+
+/// What every request walks through, outermost first.
+pub fn proxy(parts: Parts, upstream: Upstream) -> Proxy {
+    let Parts {
+        config,
+        key,
+        clock,
+        metrics,
+        epochs,
+        recorder,
+        cache,
+        quota,
+    } = parts;
+    let (limits, identity) = (config.limits, config.identity);
+    let to = Destination {
+        scheme: config.upstream.url.scheme().clone(),
+        authority: config.upstream.url.authority().clone(),
+    };
+    let stack = ServiceBuilder::new()
+        // Outermost: also what a limit refuses or a panic ends has its span and its line.
+        .layer(ObserveLayer::new(key.clone(), clock, metrics.clone()))
+        // The one place where an error, or a panic, becomes problem+json.
+        .layer(RescueLayer)
+        // Before any work is done for it. A slot is free again when the answer's *body* has ended.
+        .layer(LimitLayer::new(limits.max_in_flight, limits.body_timeout))
+        // From here on nobody looks at the path: what was received becomes a `Call { endpoint, .. }`.
+        .layer(ClassifyLayer::new(identity.tools))
+        // Only the fingerprint of a credential goes further than the request does.
+        .layer(IdentifyLayer::new(key, identity.trusted_proxies))
+        // Outside all that acts: nothing changes before the intent is on disk. A change outlives its caller.
+        .layer(AuditLayer::new(recorder))
+        // Inside `audit`: a change refused there closes nothing. Outside `cache`, whose fills ask it.
+        .layer(InvalidateLayer::new(epochs))
+        .layer(cache)
+        // Inside the cache, so that a hit costs nothing; outside `forward`, so that it sees every answer.
+        .layer(QuotaLayer::new(quota, metrics))
+        .layer(ForwardLayer::new(to, "http"))
+        .service(upstream);
+    // One box: the full type slows the compiler.
+    BoxCloneSyncService::new(stack)
+}

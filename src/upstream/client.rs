@@ -1,0 +1,128 @@
+//! Sends one request and waits for the head of its answer.
+//!
+//! **Guarantee**: an error says whether upstream may have seen the request ([`ProxyError::outcome`]).
+//! A [`Repeatable`] request without a body is sent once more if its connection died under it, as
+//! connections do that were idle for too long; a change never is. A body that stops coming is cut off
+//! after `upstream.request_timeout`.
+
+use std::future::Future;
+use std::path::Path;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context, Poll};
+use std::time::Duration;
+
+use http::{Request, Response};
+use http_body::Body as _;
+use hyper::body::Incoming;
+use hyper_rustls::HttpsConnector;
+use hyper_util::client::legacy::Client;
+use hyper_util::client::legacy::connect::HttpConnector;
+use hyper_util::rt::{TokioExecutor, TokioTimer};
+use tokio::time::{Instant, timeout};
+use tower::Service;
+use tower_http::timeout::TimeoutBody;
+
+use super::connect::connector;
+use crate::body::Body;
+use crate::error::ProxyError;
+use crate::metrics::Metrics;
+use crate::repeatable::Repeatable;
+
+/// See the [module](self). Cloning shares the pool.
+#[derive(Clone, Debug)]
+pub struct Upstream {
+    client: Client<HttpsConnector<HttpConnector>, Body>,
+    request_timeout: Duration,
+    metrics: Metrics,
+}
+
+const KEEP_ALIVE: Duration = Duration::from_secs(10);
+
+// === impl Upstream ===
+
+impl Upstream {
+    /// A pool without connections yet.
+    ///
+    /// # Errors
+    ///
+    /// When the certificates to trust cannot be read.
+    pub fn new(
+        connect_timeout: Duration,
+        request_timeout: Duration,
+        ca_file: Option<&Path>,
+        metrics: Metrics,
+    ) -> anyhow::Result<Self> {
+        let client = Client::builder(TokioExecutor::new())
+            .timer(TokioTimer::new())
+            .pool_timer(TokioTimer::new())
+            // A connection that died silently would else swallow every request until TCP gives up.
+            .http2_keep_alive_interval(KEEP_ALIVE)
+            .http2_keep_alive_timeout(KEEP_ALIVE / 2)
+            .http2_keep_alive_while_idle(true)
+            .build(connector(connect_timeout, ca_file)?);
+        Ok(Self {
+            client,
+            request_timeout,
+            metrics,
+        })
+    }
+
+    async fn send(self, request: Request<Body>) -> Result<Response<Body>, ProxyError> {
+        let again = again(&request);
+        match (self.send_once(request).await, again) {
+            (Err(ProxyError::ConnectionLost(_)), Some(again)) => self.send_once(again).await,
+            (result, _) => result,
+        }
+    }
+
+    fn timed(&self, body: Incoming) -> Body {
+        if body.is_end_stream() {
+            return Body::from(body);
+        }
+        Body::boxed(TimeoutBody::new(self.request_timeout, body))
+    }
+
+    async fn send_once(&self, request: Request<Body>) -> Result<Response<Body>, ProxyError> {
+        let started = Instant::now();
+        let result = match timeout(self.request_timeout, self.client.request(request)).await {
+            Ok(Ok(answer)) => Ok(answer.map(|body| self.timed(body))),
+            Ok(Err(error)) if error.is_connect() => {
+                Err(ProxyError::ConnectFailed(Arc::new(error.into())))
+            }
+            Ok(Err(error)) => Err(ProxyError::lost(error)),
+            Err(_) => Err(ProxyError::Timeout(self.request_timeout)),
+        };
+        self.metrics.upstream_answered(
+            result.as_ref().ok().map(Response::status),
+            started.elapsed(),
+        );
+        result
+    }
+}
+
+// The same request once more, if it may be sent twice.
+fn again(request: &Request<Body>) -> Option<Request<Body>> {
+    let repeatable = request.extensions().get::<Repeatable>().is_some();
+    (repeatable && request.body().is_end_stream()).then(|| {
+        let mut again = Request::new(Body::empty());
+        *again.method_mut() = request.method().clone();
+        *again.uri_mut() = request.uri().clone();
+        *again.headers_mut() = request.headers().clone();
+        again
+    })
+}
+
+impl Service<Request<Body>> for Upstream {
+    type Response = Response<Body>;
+    type Error = ProxyError;
+    type Future = Pin<Box<dyn Future<Output = Result<Response<Body>, ProxyError>> + Send>>;
+
+    fn poll_ready(&mut self, _: &mut Context<'_>) -> Poll<Result<(), ProxyError>> {
+        Poll::Ready(Ok(()))
+    }
+
+    fn call(&mut self, request: Request<Body>) -> Self::Future {
+        Box::pin(self.clone().send(request))
+    }
+}

@@ -1,0 +1,55 @@
+//! Connections to upstream: TCP, TLS with the system's roots or a given file, HTTP/2 by ALPN.
+
+use std::path::Path;
+use std::time::Duration;
+
+use anyhow::Context as _;
+use hyper_rustls::{HttpsConnector, HttpsConnectorBuilder};
+use hyper_util::client::legacy::connect::HttpConnector;
+use rustls::pki_types::CertificateDer;
+use rustls::pki_types::pem::PemObject as _;
+use rustls::{ClientConfig, RootCertStore};
+
+/// Makes connections; give up on one after `timeout`.
+pub(super) fn connector(
+    timeout: Duration,
+    ca_file: Option<&Path>,
+) -> anyhow::Result<HttpsConnector<HttpConnector>> {
+    let mut tcp = HttpConnector::new();
+    tcp.set_connect_timeout(Some(timeout));
+    tcp.set_nodelay(true);
+    tcp.set_keepalive(Some(Duration::from_secs(30)));
+    // `https` goes through here as well, so other schemes are refused one level up.
+    tcp.enforce_http(false);
+    let builder = HttpsConnectorBuilder::new();
+    let builder = match ca_file {
+        None => builder
+            .with_native_roots()
+            .context("the system's certificates cannot be read")?,
+        Some(path) => builder.with_tls_config(
+            ClientConfig::builder()
+                .with_root_certificates(roots(path)?)
+                .with_no_client_auth(),
+        ),
+    };
+    Ok(builder
+        .https_or_http()
+        .enable_all_versions()
+        .wrap_connector(tcp))
+}
+
+fn roots(path: &Path) -> anyhow::Result<RootCertStore> {
+    let read = || format!("upstream.ca_file {} cannot be read", path.display());
+    let mut roots = RootCertStore::empty();
+    for certificate in CertificateDer::pem_file_iter(path).with_context(read)? {
+        roots
+            .add(certificate.with_context(read)?)
+            .with_context(read)?;
+    }
+    anyhow::ensure!(
+        !roots.is_empty(),
+        "upstream.ca_file {} holds no certificate",
+        path.display()
+    );
+    Ok(roots)
+}

@@ -1,0 +1,6 @@
+//! The way to upstream: a pool of connections, with time limits and one retry.
+
+mod client;
+mod connect;
+
+pub use client::Upstream;
