@@ -1,5 +1,7 @@
 //! Tollgate, a caching reverse proxy with an audit log for the Toggl Track Groups API.
 
+pub mod admin;
+pub mod app;
 pub mod body;
 pub mod cache;
 pub mod cli;
@@ -13,7 +15,11 @@ pub mod metrics;
 pub mod people;
 pub mod quota;
 pub mod repeatable;
+pub mod secret_file;
+pub mod server;
+pub mod shutdown;
 pub mod simulator;
 pub mod stack;
 pub mod store;
+pub mod telemetry;
 pub mod upstream;

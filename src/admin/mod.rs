@@ -1,0 +1,81 @@
+//! The admin side, on a listener of its own: health, readiness and metrics.
+//!
+//! **Guarantee**: all but `/healthz` and `/readyz` (and `/metrics` with `admin.public_metrics`) needs
+//! the bearer token, also what does not exist. The page and the API will stand beside them.
+
+mod auth;
+mod readiness;
+
+use axum::Router;
+use axum::extract::State;
+use axum::http::{StatusCode, header};
+use axum::response::{IntoResponse, Json, Response};
+use axum::routing::get;
+use serde_json::json;
+
+pub use self::auth::Token;
+pub use self::readiness::Readiness;
+use crate::metrics::Metrics;
+
+/// What the admin side shows.
+#[derive(Clone)]
+pub struct Admin {
+    /// Who may see it.
+    pub token: Token,
+    /// What is counted.
+    pub metrics: Metrics,
+    /// Whether `/metrics` needs no token.
+    pub public_metrics: bool,
+    /// Whether changes can be recorded.
+    pub readiness: Readiness,
+}
+
+/// The routes.
+pub fn router(admin: Admin) -> Router {
+    let open = Router::new()
+        .route("/healthz", get(healthz))
+        .route("/readyz", get(readyz));
+    let metrics = Router::new().route("/metrics", get(metrics));
+    let (open, closed) = if admin.public_metrics {
+        (open.merge(metrics), Router::new())
+    } else {
+        (open, metrics)
+    };
+    let token = admin.token.clone();
+    // The fallback too: who has no token does not learn what there is.
+    let closed = closed
+        .fallback(not_found)
+        .layer(axum::middleware::from_fn_with_state(token, auth::require));
+    open.merge(closed).with_state(admin)
+}
+
+async fn healthz() -> &'static str {
+    "ok\n"
+}
+
+async fn readyz(State(admin): State<Admin>) -> Response {
+    match admin.readiness.check().await {
+        Ok(()) => Json(json!({ "ready": true, "reasons": [] })).into_response(),
+        Err(error) => {
+            let cause = std::error::Error::source(&error);
+            let cause = cause.map(|cause| format!(": {cause}")).unwrap_or_default();
+            let reasons = [format!("changes are refused, because {error}{cause}")];
+            let body = Json(json!({ "ready": false, "reasons": reasons }));
+            (StatusCode::SERVICE_UNAVAILABLE, body).into_response()
+        }
+    }
+}
+
+async fn metrics(State(admin): State<Admin>) -> Response {
+    let kind = "application/openmetrics-text; version=1.0.0; charset=utf-8";
+    ([(header::CONTENT_TYPE, kind)], admin.metrics.text()).into_response()
+}
+
+async fn not_found() -> Response {
+    auth::problem(
+        StatusCode::NOT_FOUND,
+        "about:blank",
+        "Not Found",
+        "there is nothing here",
+    )
+}

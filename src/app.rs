@@ -1,0 +1,315 @@
+//! One gateway: built from a configuration, run until it is told to stop.
+//!
+//! `serve`, `demo` and the tests take the same two calls. [`App::build`] opens, migrates, recovers and
+//! binds, and tells its addresses; [`App::run`] ends when everything that it started has ended.
+
+use std::convert::Infallible;
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+
+use anyhow::Context as _;
+use http::{Request, Response, Uri};
+use jiff::{SignedDuration, Timestamp};
+use tokio::net::TcpListener;
+use tokio::sync::Semaphore;
+use tokio::time::Instant;
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+use tower::util::{BoxCloneSyncService, MapRequest};
+use tower::{Service, ServiceExt as _};
+
+use crate::admin::{self, Admin, Readiness, Token};
+use crate::body::Body;
+use crate::cache::epochs::Epochs;
+use crate::cache::fills::Fills;
+use crate::cache::lists::Lists;
+use crate::clock::Clock;
+use crate::config::Config;
+use crate::domain::action::Outcome;
+use crate::domain::caller::Key;
+use crate::domain::endpoint::Touches;
+use crate::layers::Peer;
+use crate::layers::audit::{Recorder, Turns};
+use crate::layers::cache::CacheLayer;
+use crate::metrics::Metrics;
+use crate::people::{Lookup, People};
+use crate::quota::Readings;
+use crate::secret_file;
+use crate::server::{Server, ServerLimits};
+use crate::stack::{self, Parts, Proxy};
+use crate::store::filter::Filter;
+use crate::store::sqlite::SqliteStore;
+use crate::store::{Identities, KnownGroups, Trail};
+use crate::upstream::Upstream;
+
+/// See the [module](self).
+pub struct App {
+    proxy: (TcpListener, Proxy),
+    admin: (TcpListener, axum::Router),
+    new_token: Option<String>,
+    limits: ServerLimits,
+    store: SqliteStore,
+    tasks: TaskTracker,
+}
+
+/// The file with the admin token that is made where none is set.
+const TOKEN_FILE: &str = "tollgate.token";
+
+// === impl App ===
+
+impl App {
+    /// Makes everything ready, so that [`run`](Self::run) serves at once.
+    ///
+    /// # Errors
+    ///
+    /// What is missing or in the way, and what to do about it.
+    pub async fn build(config: Config, clock: Clock) -> anyhow::Result<Self> {
+        let database = config.audit.database.path();
+        let is_new_database = !database.exists();
+        let (secret, is_new_key) =
+            secret_file::read_or_make(&config.identity.key_file, "identity.key_file")?;
+        if is_new_key && !is_new_database {
+            tracing::warn!(
+                "A new key was made beside an older trail: credentials in it can no longer be recognized. \
+                 If identity.key_file {} was lost, restore it",
+                config.identity.key_file.display()
+            );
+        }
+        let key = Key::new(&secret);
+        let (token, new_token) = admin_token(&config)?;
+        let metrics = Metrics::new();
+        let (store, recovered) = SqliteStore::open(database, clock.clone())
+            .await
+            .with_context(|| format!("audit.database {}", database.display()))?;
+
+        // Twice the time that a request is given: upstream may be as slow once more in applying it.
+        let grace = config.upstream.request_timeout * 2;
+        let epochs = Epochs::with_grace(grace);
+        if is_doubtful(&store, clock.now(), grace).await? {
+            epochs.close(Touches::Everything).land(Outcome::Unknown);
+        }
+        for touches in recovered.touches {
+            epochs.close(touches).land(Outcome::Unknown);
+        }
+
+        let tasks = TaskTracker::new();
+        let upstream = Upstream::new(
+            config.upstream.connect_timeout,
+            config.upstream.request_timeout,
+            config.upstream.ca_file.as_deref(),
+            metrics.clone(),
+        )?;
+        let store_handle = Arc::new(store.clone());
+        let trail: Arc<dyn Trail> = Arc::<SqliteStore>::clone(&store_handle);
+        let known: Arc<dyn KnownGroups> = Arc::<SqliteStore>::clone(&store_handle);
+        let identities: Arc<dyn Identities> = store_handle;
+        let people = People::new(
+            identities,
+            lookup(&config, &upstream)?,
+            clock.clone(),
+            tasks.clone(),
+        );
+        let bytes = |size: bytesize::ByteSize| usize::try_from(size.as_u64()).unwrap_or(usize::MAX);
+        let recorder = Recorder {
+            trail: Arc::clone(&trail),
+            known: Arc::clone(&known),
+            people,
+            key: key.clone(),
+            scope: config.audit.scope,
+            on_failure: config.audit.on_failure,
+            max_body_size: bytes(config.audit.max_body_size),
+            body_timeout: config.upstream.request_timeout,
+            turns: Turns::default(),
+            slots: Arc::new(Semaphore::new(config.limits.max_in_flight)),
+            tasks: tasks.clone(),
+            clock: clock.clone(),
+            metrics: metrics.clone(),
+        };
+        let longest = config.cache.ttl
+            + config
+                .cache
+                .stale_while_revalidate
+                .max(config.cache.stale_if_error);
+        let max_size = config.cache.max_size.as_u64();
+        let lists = || Lists::new(max_size, longest, Arc::clone(&epochs), metrics.clone());
+        let cache = CacheLayer {
+            lists: config.cache.enabled.then(lists),
+            fills: Fills::new(config.limits.max_in_flight),
+            epochs: Arc::clone(&epochs),
+            known,
+            ttl: config.cache.ttl,
+            max_entry_size: bytes(config.cache.max_entry_size),
+            body_timeout: config.upstream.request_timeout,
+            clock: clock.clone(),
+            metrics: metrics.clone(),
+        };
+
+        let limits = ServerLimits {
+            max_connections: config.limits.max_connections,
+            header_timeout: config.limits.header_timeout,
+            shutdown_grace: config.limits.shutdown_grace,
+        };
+        let proxy_listener = bind("listen.proxy", config.listen.proxy).await?;
+        let admin_listener = bind("listen.admin", config.listen.admin).await?;
+        let admin = admin::router(Admin {
+            token,
+            metrics: metrics.clone(),
+            public_metrics: config.admin.public_metrics,
+            readiness: Readiness::new(trail),
+        });
+        let quota = Readings::new();
+        let parts = Parts {
+            config,
+            key,
+            clock,
+            metrics,
+            epochs,
+            recorder,
+            cache,
+            quota,
+        };
+        let proxy = stack::proxy(parts, upstream);
+        Ok(Self {
+            proxy: (proxy_listener, proxy),
+            admin: (admin_listener, admin),
+            new_token,
+            limits,
+            store,
+            tasks,
+        })
+    }
+
+    /// Where the proxy listens.
+    ///
+    /// # Errors
+    ///
+    /// When the system does not tell.
+    pub fn proxy_address(&self) -> std::io::Result<SocketAddr> {
+        self.proxy.0.local_addr()
+    }
+
+    /// Where the admin side listens.
+    ///
+    /// # Errors
+    ///
+    /// When the system does not tell.
+    pub fn admin_address(&self) -> std::io::Result<SocketAddr> {
+        self.admin.0.local_addr()
+    }
+
+    /// The admin token, if it was made just now and nobody can know it yet.
+    pub fn new_token(&self) -> Option<&str> {
+        self.new_token.as_deref()
+    }
+
+    /// Serves until `stop`. Changes under way then end and are recorded, within
+    /// `limits.shutdown_grace`; those that do not are found as intents by the next start.
+    pub async fn run(self, stop: CancellationToken) {
+        let Self {
+            proxy,
+            admin,
+            limits,
+            store,
+            tasks,
+            ..
+        } = self;
+        let deadline = async {
+            stop.cancelled().await;
+            Instant::now() + limits.shutdown_grace
+        };
+        let (listener, service) = proxy;
+        let proxy = Server::new(listener, limits)
+            .run(move |peer| told(service.clone(), peer), stop.clone());
+        let (listener, router) = admin;
+        let admin =
+            Server::new(listener, limits).run(move |_| served(router.clone()), stop.clone());
+        // One grace for all: connections first, then what their callers left behind.
+        let (deadline, (), ()) = tokio::join!(deadline, proxy, admin);
+        tasks.close();
+        if tokio::time::timeout_at(deadline, tasks.wait())
+            .await
+            .is_err()
+        {
+            tracing::warn!(
+                "Some changes have no outcome yet; the next start records them as unknown"
+            );
+        }
+        store.close().await;
+    }
+}
+
+// The proxy, told who is at the other end.
+fn told(
+    proxy: Proxy,
+    peer: SocketAddr,
+) -> MapRequest<Proxy, impl FnMut(Request<Body>) -> Request<Body> + Clone> {
+    proxy
+        .clone()
+        .map_request(move |mut request: Request<Body>| {
+            request.extensions_mut().insert(Peer(peer));
+            request
+        })
+}
+
+// The admin side's routes, as what a server serves.
+fn served(
+    router: axum::Router,
+) -> impl Service<Request<Body>, Response = Response<Body>, Error = Infallible, Future: Send> + Clone
+{
+    router
+        .map_request(|request: Request<Body>| request.map(axum::body::Body::new))
+        .map_response(|answer: Response<axum::body::Body>| answer.map(Body::boxed))
+}
+
+// Whether a change that ended without an outcome may still be applied: the grace outlives a restart.
+async fn is_doubtful(store: &SqliteStore, now: Timestamp, grace: Duration) -> anyhow::Result<bool> {
+    let unknown = Filter {
+        outcome: Some(Outcome::Unknown.to_string()),
+        ..Filter::default()
+    };
+    let page = store.reader().events(&unknown, None, 1).await?;
+    let last = page
+        .events
+        .first()
+        .and_then(|event| event.completed_at.parse::<Timestamp>().ok());
+    let grace = SignedDuration::try_from(grace).unwrap_or(SignedDuration::MAX);
+    Ok(last.is_some_and(|at| now.duration_since(at) < grace))
+}
+
+async fn bind(key: &str, address: SocketAddr) -> anyhow::Result<TcpListener> {
+    TcpListener::bind(address).await.with_context(|| {
+        format!("{key}: cannot listen on {address}; is another gateway running there?")
+    })
+}
+
+fn admin_token(config: &Config) -> anyhow::Result<(Token, Option<String>)> {
+    if let Some(token) = &config.admin.token {
+        return Ok((Token::new(token.expose()), None));
+    }
+    // Beside the key: both are this gateway's own, and a container keeps both in its volume.
+    let path: PathBuf = config.identity.key_file.with_file_name(TOKEN_FILE);
+    let (secret, new) = secret_file::read_or_make(&path, "the admin token's file")?;
+    let text = hex::encode(secret);
+    Ok((Token::new(&text), new.then_some(text)))
+}
+
+fn lookup(config: &Config, upstream: &Upstream) -> anyhow::Result<Option<Lookup>> {
+    if !config.identity.lookup {
+        return Ok(None);
+    }
+    let url = &config.upstream.url;
+    let me = Uri::builder()
+        .scheme(url.scheme().clone())
+        .authority(url.authority().clone())
+        .path_and_query("/api/v9/me")
+        .build()
+        .context("upstream.url")?;
+    let client = BoxCloneSyncService::new(upstream.clone());
+    Ok(Some(Lookup {
+        client,
+        me,
+        ttl: config.identity.ttl,
+    }))
+}
