@@ -1,3 +1,7 @@
 //! The `tollgate` binary. Everything it does is in the library.
 
-fn main() {}
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    tollgate::cli::main()
+}
