@@ -1,1 +1,17 @@
-//! Tests of the whole: real sockets, real database files, the real binary.
+//! Tests of the whole: real sockets, real database files, the real binary. A file for each guarantee of
+//! the design.
+#![allow(
+    clippy::unwrap_used,
+    reason = "what a test cannot go on without may end it"
+)]
+
+mod support;
+
+mod bounded;
+mod chained;
+mod fresh;
+mod harness;
+mod isolated;
+mod recorded;
+mod secret;
+mod transparent;
