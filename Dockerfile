@@ -1,0 +1,37 @@
+# syntax=docker/dockerfile:1
+# The gateway: a binary, the certificates that it trusts, and a folder for what it keeps.
+
+FROM rust:1.95-slim-bookworm AS build
+WORKDIR /src
+# What .dockerignore lets through: what the binary is made of.
+COPY . .
+RUN --mount=type=cache,target=/usr/local/cargo/registry \
+    --mount=type=cache,target=/src/target \
+    cargo build --release --locked && cp target/release/tollgate /tollgate
+
+FROM debian:bookworm-slim
+RUN apt-get update \
+    && apt-get install -y --no-install-recommends ca-certificates \
+    && rm -rf /var/lib/apt/lists/* \
+    && useradd --system --uid 10001 --home-dir /var/lib/tollgate --create-home --shell /usr/sbin/nologin tollgate \
+    && chmod 0700 /var/lib/tollgate
+COPY --from=build /tollgate /usr/local/bin/tollgate
+
+# The trail, the key of the credentials' hashes and the admin token: back it up as one.
+VOLUME /var/lib/tollgate
+WORKDIR /var/lib/tollgate
+USER tollgate
+
+# In a container the loopback interface is nobody's: whom to let in is said where ports are published.
+ENV TOLLGATE_LISTEN__PROXY=0.0.0.0:8080 \
+    TOLLGATE_LISTEN__ADMIN=0.0.0.0:8081 \
+    TOLLGATE_AUDIT__DATABASE=sqlite:///var/lib/tollgate/tollgate.db \
+    TOLLGATE_IDENTITY__KEY_FILE=/var/lib/tollgate/tollgate.key
+EXPOSE 8080 8081
+
+# Ready is: the trail can be written. With what the image has; bash opens the socket by itself.
+HEALTHCHECK --interval=10s --timeout=5s --start-period=5s \
+    CMD ["bash", "-c", "exec 3<>/dev/tcp/127.0.0.1/8081 && printf 'GET /readyz HTTP/1.0\\r\\n\\r\\n' >&3 && read -r _ status _ <&3 && [ \"$status\" = 200 ]"]
+
+ENTRYPOINT ["tollgate"]
+CMD ["serve"]
