@@ -1,4 +1,22 @@
 //! Tollgate, a caching reverse proxy with an audit log for the Toggl Track Groups API.
+//!
+//! Where things are, from the outside in; a module uses only those below it (`.ci/imports` checks):
+//!
+//! | module | is |
+//! |---|---|
+//! | [`cli`] | the commands: serve, demo, simulate, audit, config |
+//! | [`app`] | one gateway: opens, migrates, recovers, binds, wires, drains |
+//! | [`stack`] | the way of a request, in one function |
+//! | [`layers`] | the steps of that way, each with one guarantee |
+//! | [`server`], [`admin`], [`upstream`] | connections that come in, the admin side, connections that go out |
+//! | [`simulator`] | the simulated Toggl API |
+//! | [`cache`], [`people`], [`quota`] | lists and whether they may be believed; who is behind a credential; what is left |
+//! | [`store`] | what is kept, as traits; [`store::sqlite`] keeps it in a file |
+//! | [`config`] | what can be set, and where it comes from |
+//! | [`domain`] | what it is all about, as values: operations, groups, differences, events, the chain |
+//!
+//! The rest is one thing each: [`body`], [`clock`], [`coding`], [`error`], [`metrics`], [`repeatable`],
+//! [`secret_file`], [`shutdown`], [`telemetry`].
 
 pub mod admin;
 pub mod app;
