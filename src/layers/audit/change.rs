@@ -20,7 +20,7 @@ use super::{Answer, Recorder};
 use crate::body::{Body, Collected};
 use crate::config::{OnFailure, Scope};
 use crate::domain::action::Action;
-use crate::domain::caller::BodyDigest;
+use crate::domain::caller::{BodyDigest, Caller};
 use crate::domain::endpoint::Change;
 use crate::domain::event::{
     Actor, Draft, Flag, Intent, RequestRecord, ResponseRecord, Source, Target,
@@ -159,54 +159,16 @@ async fn record<S>(
     let result = inner.call(call).await;
     let told = told(recorder, change.action, result).await;
     if let Some(caller) = caller {
-        // With a 403 upstream refuses a credential, or a person: only `/me` tells which. A 401 is clear.
-        if told
-            .status
-            .is_some_and(|status| status != StatusCode::UNAUTHORIZED)
-        {
-            recorder.people.look_up(&caller);
-        }
-        let refused = [StatusCode::UNAUTHORIZED, StatusCode::FORBIDDEN]
-            .map(Some)
-            .contains(&told.status);
-        // An address in a credential that upstream did not take is what anybody may claim.
-        if refused && intent.actor.user_id.is_none() {
-            intent.actor.email = None;
-        }
+        settle_actor(recorder, &caller, &told, &mut intent.actor);
     }
-    let completed_at = recorder.clock.now();
-    let account = Account::of(&change, &facts, &told, completed_at);
     if body.whole.is_none() {
         intent.request.body_digest = Some(lock(&body.digest).clone().finish());
     }
-    intent
-        .flags
-        .extend(reply.is_closed().then_some(Flag::CallerLeft));
-    intent
-        .flags
-        .extend(told.incomplete.then_some(Flag::AnswerIncomplete));
-    intent.flags.extend(account.flags);
-    intent.target = account.target;
+    let left = reply.is_closed().then_some(Flag::CallerLeft);
+    intent.flags.extend(left);
     let event = intent.id;
-    let draft = Draft {
-        intent,
-        completed_at,
-        duration_ms: i64::try_from(started.elapsed().as_millis()).unwrap_or(i64::MAX),
-        outcome: account.outcome,
-        response: ResponseRecord {
-            status: told.status.map(|status| status.as_u16()),
-            body: told
-                .text
-                .clone()
-                .filter(|_| change.action.keeps_response_body()),
-            upstream_request_id: told.headers.as_ref().and_then(upstream_request_id),
-        },
-        before: account.before,
-        after: account.after,
-        changes: account.changes,
-        summary: account.summary,
-    };
-    let written = complete(recorder, draft, account.learned, permit).await;
+    let (draft, learned) = conclude(recorder, &change, &facts, &told, intent, started);
+    let written = complete(recorder, draft, learned, permit).await;
     let recorded = |error| ProxyError::Recorded {
         event,
         error: Box::new(error),
@@ -221,6 +183,55 @@ async fn record<S>(
         }
         (Err(_), answer, None) => answer,
     });
+}
+
+// Who it was, in the light of upstream's answer.
+fn settle_actor(recorder: &Recorder, caller: &Caller, told: &Told, actor: &mut Actor) {
+    let is = |status| told.status == Some(status);
+    // With a 403 upstream refuses a credential, or a person: only `/me` tells which. A 401 is clear.
+    if told.status.is_some() && !is(StatusCode::UNAUTHORIZED) {
+        recorder.people.look_up(caller);
+    }
+    // An address in a credential that upstream did not take is what anybody may claim.
+    let refused = is(StatusCode::UNAUTHORIZED) || is(StatusCode::FORBIDDEN);
+    if refused && actor.user_id.is_none() {
+        actor.email = None;
+    }
+}
+
+// The event of a change that has come to its end, and what it told of the world.
+fn conclude(
+    recorder: &Recorder,
+    change: &Change,
+    facts: &Facts,
+    told: &Told,
+    mut intent: Intent,
+    started: Instant,
+) -> (Draft, Vec<Learned>) {
+    let completed_at = recorder.clock.now();
+    let account = Account::of(change, facts, told, completed_at);
+    intent
+        .flags
+        .extend(told.incomplete.then_some(Flag::AnswerIncomplete));
+    intent.flags.extend(account.flags);
+    intent.target = account.target;
+    let kept = change.action.keeps_response_body();
+    let draft = Draft {
+        intent,
+        completed_at,
+        duration_ms: i64::try_from(started.elapsed().as_millis()).unwrap_or(i64::MAX),
+        outcome: account.outcome,
+        response: ResponseRecord {
+            status: told.status.map(|status| status.as_u16()),
+            body: told.text.clone().filter(|_| kept),
+            upstream_request_id: told.headers.as_ref().and_then(upstream_request_id),
+        },
+        before: account.before,
+        after: account.after,
+        changes: account.changes,
+        summary: account.summary,
+    };
+    (draft, account.learned)
 }
 
 // Of a change that has nothing to do with groups only the size and the hash are kept.
