@@ -24,18 +24,19 @@ fn the_document_names_the_columns() {
     }
 }
 
-/// What the script prints; `None` on a machine without Python.
-fn checked(place: &Place) -> Option<(bool, String)> {
+/// Whether the script is content, and what it prints.
+fn checked(place: &Place) -> (bool, String) {
     let script = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/verify.py");
     let output = Command::new("python3")
         .arg(script)
         .arg(&place.path)
         .output()
-        .ok()?;
+        .unwrap();
     let text = [output.stdout, output.stderr].concat();
-    Some((output.status.success(), String::from_utf8(text).unwrap()))
+    (output.status.success(), String::from_utf8(text).unwrap())
 }
 
+#[ignore = "needs python3"]
 #[tokio::test]
 async fn a_stranger_comes_to_the_same_hash_and_finds_the_same_row() {
     let place = Place::new();
@@ -66,14 +67,11 @@ async fn a_stranger_comes_to_the_same_hash_and_finds_the_same_row() {
     else {
         panic!("{verdict:?}");
     };
-    let Some(checked_whole) = checked(&place) else {
-        return;
-    };
-    assert_eq!(checked_whole, (true, format!("3 {}\n", head.hash)));
+    assert_eq!(checked(&place), (true, format!("3 {}\n", head.hash)));
 
     let edit = "DROP TRIGGER audit_events_no_update;
         UPDATE audit_events SET actor_name = 'Eve' WHERE seq = 2";
     run(&mut place.raw().await, edit).await.unwrap();
     let broken = (false, "the trail is broken at row 2\n".to_owned());
-    assert_eq!(checked(&place), Some(broken));
+    assert_eq!(checked(&place), broken);
 }
