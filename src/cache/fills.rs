@@ -62,6 +62,20 @@ pub enum Fetched {
     Stream(Mutex<Option<Response<Body>>>),
 }
 
+/// What a read that found no kept list comes to.
+#[derive(Debug)]
+pub enum Joined<K> {
+    /// A fetch.
+    Fetch {
+        /// Its result is to be waited for.
+        fill: Fill,
+        /// Whether this read began it.
+        began: bool,
+    },
+    /// Somebody's fetch has just ended, and its list is kept.
+    Kept(K),
+}
+
 // === impl Fills ===
 
 impl Fills {
@@ -75,25 +89,37 @@ impl Fills {
         }
     }
 
-    /// Joins the fetch for `key` that is under way, if there is one and `join` allows; else starts
-    /// `fetch`, which later reads join. Tells whether it started it.
+    /// Joins the fetch for `key` that is under way, if there is one and `join` allows; else takes what
+    /// `kept` finds; else starts `fetch`, which later reads join.
+    ///
+    /// `kept` is for the list of a fetch that ended since the caller looked: it is asked when no fetch
+    /// is under way, and a fetch stores its list before it is no longer under way.
     ///
     /// # Errors
     ///
     /// [`ProxyError::Overloaded`] when too many are under way.
-    pub fn join_or_start<F>(
+    pub fn join_or_start<K, F>(
         &self,
         key: FillKey,
         join: bool,
+        kept: impl FnOnce() -> Option<K>,
         fetch: impl FnOnce() -> F,
-    ) -> Result<(Fill, bool), ProxyError>
+    ) -> Result<Joined<K>, ProxyError>
     where
         F: Future<Output = Result<Arc<Fetched>, ProxyError>> + Send + 'static,
     {
         // Held until the fetch is listed, or two who find nothing would both start one.
         let mut running = self.running.lock().unwrap_or_else(PoisonError::into_inner);
-        if join && let Some((_, fill)) = running.get(&key) {
-            return Ok((fill.clone(), false));
+        if join {
+            if let Some((_, fill)) = running.get(&key) {
+                return Ok(Joined::Fetch {
+                    fill: fill.clone(),
+                    began: false,
+                });
+            }
+            if let Some(kept) = kept() {
+                return Ok(Joined::Kept(kept));
+            }
         }
         let Ok(permit) = Arc::clone(&self.slots).try_acquire_owned() else {
             return Err(ProxyError::Overloaded);
@@ -120,7 +146,7 @@ impl Fills {
             drop(permit);
             let _ = tell.send(result);
         });
-        Ok((fill, true))
+        Ok(Joined::Fetch { fill, began: true })
     }
 }
 
@@ -172,6 +198,33 @@ mod tests {
         )
     }
 
+    fn start<F>(
+        fills: &Fills,
+        key: FillKey,
+        join: bool,
+        fetch: impl FnOnce() -> F,
+    ) -> Result<(Fill, bool), ProxyError>
+    where
+        F: Future<Output = Result<Arc<Fetched>, ProxyError>> + Send + 'static,
+    {
+        match fills.join_or_start(key, join, || None::<()>, fetch)? {
+            Joined::Fetch { fill, began } => Ok((fill, began)),
+            Joined::Kept(()) => panic!("nothing is kept"),
+        }
+    }
+
+    #[tokio::test]
+    async fn what_a_fetch_that_just_ended_has_stored_is_taken() {
+        let fills = Fills::new(1);
+        let epochs = Epochs::with_grace(std::time::Duration::ZERO);
+        let kept = || Some("kept");
+        let joined = fills.join_or_start(key(&epochs), true, kept, || async { panic!("a fetch") });
+        assert!(matches!(joined, Ok(Joined::Kept("kept"))));
+        // Who wants it new takes nothing that is kept.
+        let joined = fills.join_or_start(key(&epochs), false, kept, || async { Ok(other()) });
+        assert!(matches!(joined, Ok(Joined::Fetch { began: true, .. })));
+    }
+
     fn other() -> Arc<Fetched> {
         Arc::new(Fetched::Other {
             status: StatusCode::FORBIDDEN,
@@ -186,13 +239,14 @@ mod tests {
         let epochs = Epochs::with_grace(std::time::Duration::ZERO);
         let (answer, answered) = oneshot::channel();
         let fetch = || async move { answered.await.unwrap_or(Err(ProxyError::Internal)) };
-        let (first, began) = fills.join_or_start(key(&epochs), true, fetch).unwrap();
+        let (first, began) = start(&fills, key(&epochs), true, fetch).unwrap();
         assert!(began);
         let joined: Vec<_> = (1..50)
             .map(|_| {
-                fills
-                    .join_or_start(key(&epochs), true, || async { panic!("a second fetch") })
-                    .unwrap()
+                start(&fills, key(&epochs), true, || async {
+                    panic!("a second fetch")
+                })
+                .unwrap()
             })
             .collect();
         drop(first);
@@ -207,15 +261,11 @@ mod tests {
     async fn a_fetch_from_before_a_change_is_not_joined() {
         let fills = Fills::new(2);
         let epochs = Epochs::with_grace(std::time::Duration::ZERO);
-        let (_old, _) = fills
-            .join_or_start(key(&epochs), true, std::future::pending)
-            .unwrap();
+        let (_old, _) = start(&fills, key(&epochs), true, std::future::pending).unwrap();
         epochs
             .close(Touches::Organization(OrganizationId(1), None))
             .land(Outcome::Applied);
-        let (_new, began) = fills
-            .join_or_start(key(&epochs), true, std::future::pending)
-            .unwrap();
+        let (_new, began) = start(&fills, key(&epochs), true, std::future::pending).unwrap();
         assert!(began);
     }
 
@@ -223,22 +273,20 @@ mod tests {
     async fn an_ended_fetch_is_joined_by_nobody_and_errors_go_to_all() {
         let fills = Fills::new(1);
         let epochs = Epochs::with_grace(std::time::Duration::ZERO);
-        let (fill, _) = fills
-            .join_or_start(key(&epochs), true, || async {
-                Err(ProxyError::lost("reset"))
-            })
-            .unwrap();
+        let (fill, _) = start(&fills, key(&epochs), true, || async {
+            Err(ProxyError::lost("reset"))
+        })
+        .unwrap();
         let twin = fill.clone();
         assert!(matches!(fill.await, Err(ProxyError::ConnectionLost(_))));
         assert!(matches!(twin.await, Err(ProxyError::ConnectionLost(_))));
-        let (panicking, began) = fills
-            .join_or_start(key(&epochs), true, || async { panic!("on purpose") })
-            .unwrap();
+        let (panicking, began) = start(&fills, key(&epochs), true, || async {
+            panic!("on purpose")
+        })
+        .unwrap();
         assert!(began);
         assert!(matches!(panicking.await, Err(ProxyError::Internal)));
-        let (_, began) = fills
-            .join_or_start(key(&epochs), true, || async { Ok(other()) })
-            .unwrap();
+        let (_, began) = start(&fills, key(&epochs), true, || async { Ok(other()) }).unwrap();
         assert!(began);
     }
 
@@ -246,10 +294,8 @@ mod tests {
     async fn too_many_fetches_are_refused() {
         let fills = Fills::new(1);
         let epochs = Epochs::with_grace(std::time::Duration::ZERO);
-        let _first = fills
-            .join_or_start(key(&epochs), true, std::future::pending)
-            .unwrap();
-        let second = fills.join_or_start(key(&epochs), false, std::future::pending);
+        let _first = start(&fills, key(&epochs), true, std::future::pending).unwrap();
+        let second = start(&fills, key(&epochs), false, std::future::pending);
         assert!(matches!(second, Err(ProxyError::Overloaded)));
     }
 }

@@ -26,7 +26,7 @@ use tower::{Layer, Service};
 use self::fetch::Fetch;
 use super::{Answer, CACHE_STATUS, Call};
 use crate::cache::epochs::Epochs;
-use crate::cache::fills::{Fetched, Fills};
+use crate::cache::fills::{Fetched, Fills, Joined};
 use crate::cache::key::CacheKey;
 use crate::cache::lists::Lists;
 use crate::cache::verdict::{Bypass, Directives, Verdict, Why, forwarded, verdict};
@@ -139,6 +139,7 @@ enum Consider {
 
 /// A read of a list that no kept list answers.
 struct Lookup {
+    directives: Directives,
     key: CacheKey,
     list: List,
     caller: Fingerprint,
@@ -179,6 +180,7 @@ impl CacheLayer {
                 )
             }
             Verdict::Forward(why) => Consider::Fill(Lookup {
+                directives,
                 key,
                 list,
                 caller,
@@ -200,6 +202,7 @@ impl CacheLayer {
             + 'static,
     {
         let Lookup {
+            directives,
             key,
             list,
             caller,
@@ -226,9 +229,25 @@ impl CacheLayer {
         };
         let mut service = inner.clone();
         std::mem::swap(&mut service, &mut inner);
-        let (fill, began) = self
+        let kept = || {
+            let entry = self.lists.as_ref()?.get(&key)?;
+            match verdict(Some(&entry), directives, Instant::now(), self.ttl) {
+                Verdict::Hit { ttl } => Some((entry, ttl)),
+                Verdict::Forward(_) => None,
+            }
+        };
+        let joined = self
             .fills
-            .join_or_start((key, state), join, || fetch.run(service, call))?;
+            .join_or_start((key.clone(), state), join, kept, || {
+                fetch.run(service, call)
+            })?;
+        let (fill, began) = match joined {
+            Joined::Fetch { fill, began } => (fill, began),
+            Joined::Kept((entry, ttl)) => {
+                self.metrics.cache_request("hit");
+                return Ok(respond::hit(&entry, &asked, ttl));
+            }
+        };
         self.metrics.cache_request(why.metric(!began));
         let fetched = fill.await?;
         if let Fetched::Stream(answer) = &*fetched {
