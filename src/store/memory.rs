@@ -16,7 +16,7 @@ use crate::clock::rfc3339;
 use crate::domain::caller::Person;
 use crate::domain::event::{Draft, Intent};
 use crate::domain::group::{Group, ProjectGroup};
-use crate::domain::ids::{EventId, GroupId, OrganizationId, ProjectGroupId, UserId};
+use crate::domain::ids::{GroupId, OrganizationId, ProjectGroupId, UserId};
 use crate::domain::row::{GENESIS, Link, Row};
 
 /// The fake. Clones share what they hold.
@@ -164,11 +164,6 @@ impl Trail for MemoryStore {
         held.events.push(draft);
         held.intents.retain(|intent| intent.id != id);
         held.learn(learned);
-        Ok(())
-    }
-
-    async fn withdraw(&self, id: EventId) -> Result<(), StoreError> {
-        self.writable()?.intents.retain(|intent| intent.id != id);
         Ok(())
     }
 

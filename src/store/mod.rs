@@ -19,7 +19,7 @@ use jiff::Timestamp;
 use crate::domain::caller::Person;
 use crate::domain::event::{Draft, Intent};
 use crate::domain::group::{Group, ProjectGroup};
-use crate::domain::ids::{EventId, GroupId, OrganizationId, ProjectGroupId, UserId, WorkspaceId};
+use crate::domain::ids::{GroupId, OrganizationId, ProjectGroupId, UserId, WorkspaceId};
 
 /// The audit trail's writing side.
 #[async_trait]
@@ -38,13 +38,6 @@ pub trait Trail: Send + Sync + 'static {
     ///
     /// When it is not on disk for sure. The intent is then still there.
     async fn complete(&self, draft: Draft, learned: Vec<Learned>) -> Result<(), StoreError>;
-
-    /// Takes an intent back whose change was never sent and needs no event.
-    ///
-    /// # Errors
-    ///
-    /// When it may still be there.
-    async fn withdraw(&self, id: EventId) -> Result<(), StoreError>;
 
     /// Whether the store can be written at this moment.
     ///

@@ -182,16 +182,6 @@ async fn an_event_is_recorded_once(store: impl Store) {
     assert_chained(&store.rows().await);
 }
 
-async fn an_intent_can_be_withdrawn(store: impl Store) {
-    let (one, two) = (intent(0), intent(1));
-    store.intend(one.clone()).await.unwrap();
-    store.intend(two).await.unwrap();
-    store.withdraw(one.id).await.unwrap();
-    store.withdraw(one.id).await.unwrap();
-    assert_eq!(store.intents_left().await, 1);
-    assert_eq!(store.rows().await, []);
-}
-
 async fn a_group_is_known_as_it_was_seen(store: impl Store) {
     assert_eq!(store.group(GroupId(7), None).await.unwrap(), None);
     let full = group(7, "Design", &[(5, "Ann"), (6, "Bob")]);
@@ -408,7 +398,6 @@ suite! {
     an_event_takes_the_place_of_its_intent
     an_event_needs_no_intent
     an_event_is_recorded_once
-    an_intent_can_be_withdrawn
     a_group_is_known_as_it_was_seen
     a_group_of_another_organization_or_in_doubt_is_not_known
     older_news_never_overwrites_newer

@@ -34,7 +34,7 @@ use crate::clock::Clock;
 use crate::domain::caller::Person;
 use crate::domain::event::{Draft, Intent};
 use crate::domain::group::{Group, ProjectGroup};
-use crate::domain::ids::{EventId, GroupId, OrganizationId, ProjectGroupId, UserId};
+use crate::domain::ids::{GroupId, OrganizationId, ProjectGroupId, UserId};
 
 /// The store. Cloning is cheap; when the last clone is gone, the writer finishes by itself.
 #[derive(Clone, Debug)]
@@ -101,10 +101,6 @@ impl Trail for SqliteStore {
     async fn complete(&self, draft: Draft, learned: Vec<Learned>) -> Result<(), StoreError> {
         let write = Write::Complete(Box::new(draft), learned);
         self.sender.write(write).await
-    }
-
-    async fn withdraw(&self, id: EventId) -> Result<(), StoreError> {
-        self.sender.write(Write::Withdraw(id)).await
     }
 
     async fn check(&self) -> Result<(), StoreError> {

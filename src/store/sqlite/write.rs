@@ -33,10 +33,7 @@ pub(super) async fn intent(
     Ok(())
 }
 
-pub(super) async fn withdraw(
-    connection: &mut SqliteConnection,
-    id: EventId,
-) -> Result<(), StoreError> {
+async fn remove_intent(connection: &mut SqliteConnection, id: EventId) -> Result<(), StoreError> {
     sqlx::query("DELETE FROM audit_intents WHERE id = ?")
         .bind(id.to_string())
         .execute(connection)
@@ -96,7 +93,7 @@ pub(super) async fn event(
             .await?;
         }
     }
-    withdraw(connection, draft.intent.id).await?;
+    remove_intent(connection, draft.intent.id).await?;
     Ok(link)
 }
 

@@ -24,7 +24,6 @@ use super::presence::Presence;
 use super::write;
 use crate::domain::caller::Person;
 use crate::domain::event::{Draft, Intent};
-use crate::domain::ids::EventId;
 use crate::store::{Learned, StoreError};
 
 /// How many commands one transaction takes at most.
@@ -43,8 +42,6 @@ pub(super) enum Write {
     Intend(Box<Intent>),
     /// Put an event at the end of the trail, in place of its intent.
     Complete(Box<Draft>, Vec<Learned>),
-    /// Forget an intent.
-    Withdraw(EventId),
     /// Take over news.
     Learn(Vec<Learned>),
     /// Keep who is behind a credential.
@@ -289,7 +286,6 @@ async fn apply(connection: &mut SqliteConnection, jobs: &[Job]) -> Result<(), St
                 head = Some(write::event(connection, previous.as_ref(), draft).await?);
                 learn::all(connection, learned).await?;
             }
-            Write::Withdraw(id) => write::withdraw(connection, *id).await?,
             Write::Learn(learned) => learn::all(connection, learned).await?,
             Write::Remember(credential_id, person, at) => {
                 learn::person(connection, credential_id, person, *at).await?;

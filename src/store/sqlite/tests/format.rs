@@ -47,7 +47,7 @@ async fn a_stranger_comes_to_the_same_hash_and_finds_the_same_row() {
         "",
     ] {
         let mut draft = applied(intent(0));
-        draft.intent.id = EventId::new();
+        draft.intent.id = crate::domain::ids::EventId::new();
         draft.intent.target.group_name = Some(name.to_owned());
         draft.intent.actor.name = Some(name.to_owned());
         draft.intent.actor.user_id = Some(UserId(-5));

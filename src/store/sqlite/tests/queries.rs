@@ -5,7 +5,7 @@ use sqlx::Execute as _;
 use super::*;
 use crate::domain::action::{Action, Outcome};
 use crate::domain::diff::{Change, Kind};
-use crate::domain::ids::OrganizationId;
+use crate::domain::ids::{EventId, OrganizationId};
 use crate::store::filter::Filter;
 use crate::store::suite::at;
 
