@@ -1,7 +1,8 @@
 import hashlib, json, sqlite3, sys
 
-PERSONAL = set("""actor_user_id actor_email actor_name on_behalf_of client_ip user_agent path query
-    request_body response_body before after changes summary""".split())
+PERSONAL = set("""actor_user_id actor_email actor_name credential_id tool on_behalf_of client_ip
+    user_agent request_id group_name path query request_body response_body before after changes
+    summary""".split())
 OUTSIDE = {"salt", "prev_hash", "hash"}
 
 trail = sqlite3.connect(f"file:{sys.argv[1]}?mode=ro", uri=True)

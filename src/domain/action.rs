@@ -28,9 +28,21 @@ pub enum Action {
     /// Memberships changed through an endpoint that is not a group's.
     #[serde(rename = "membership.change")]
     MembershipChange,
+    /// A change that was made behind the gateway, noticed in a list.
+    #[serde(rename = "group.observed")]
+    GroupObserved,
     /// Any other change.
     #[serde(rename = "api.write")]
     ApiWrite,
+    /// Old events were dropped.
+    #[serde(rename = "tollgate.prune")]
+    TollgatePrune,
+    /// A person was erased from the trail.
+    #[serde(rename = "tollgate.redact")]
+    TollgateRedact,
+    /// The trail was streamed out.
+    #[serde(rename = "tollgate.export")]
+    TollgateExport,
 }
 
 /// How a change ended.
@@ -63,26 +75,37 @@ impl Action {
             Self::ProjectGroupAdd => "project_group.add",
             Self::ProjectGroupRemove => "project_group.remove",
             Self::MembershipChange => "membership.change",
+            Self::GroupObserved => "group.observed",
             Self::ApiWrite => "api.write",
+            Self::TollgatePrune => "tollgate.prune",
+            Self::TollgateRedact => "tollgate.redact",
+            Self::TollgateExport => "tollgate.export",
         }
     }
 
     /// Whether it is about groups, which is what `audit.scope = "groups"` records.
     #[must_use]
     pub fn touches_groups(self) -> bool {
-        self != Self::ApiWrite
+        self.is_of_a_group()
+            || matches!(
+                self,
+                Self::ProjectGroupAdd
+                    | Self::ProjectGroupRemove
+                    | Self::MembershipChange
+                    | Self::GroupObserved
+            )
     }
 
     /// Whether the request's body is known to hold no secret and may be kept.
     #[must_use]
     pub fn keeps_request_body(self) -> bool {
-        self != Self::ApiWrite
+        self.touches_groups()
     }
 
     /// Whether the answer's body tells what became of the change.
     #[must_use]
     pub fn reads_response_body(self) -> bool {
-        !matches!(self, Self::ApiWrite | Self::MembershipChange)
+        self.is_of_a_group() || matches!(self, Self::ProjectGroupAdd | Self::ProjectGroupRemove)
     }
 
     /// Whether the answer's body is known to hold no secret and may be kept. What the project-group

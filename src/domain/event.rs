@@ -38,6 +38,29 @@ pub enum Flag {
     IntentMissing,
 }
 
+/// Another event that an event has to do with.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Relation {
+    /// In which way.
+    pub kind: RelationKind,
+    /// The other event.
+    pub id: EventId,
+}
+
+/// In which way an event has to do with another one.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum RelationKind {
+    /// It tells what became of the other one, whose outcome nobody had told.
+    Settles,
+    /// It takes the other one back.
+    Reverts,
+    /// It undoes, knowingly or not, what somebody else did a little earlier.
+    Overwrote,
+    /// It is the same request once more.
+    Retries,
+}
+
 /// Who asked for a change.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Actor {
@@ -152,6 +175,8 @@ pub struct Draft {
     pub after: Option<Value>,
     /// The difference.
     pub changes: Vec<Change>,
+    /// Other events that it has to do with.
+    pub relations: Vec<Relation>,
     /// The event as a sentence.
     pub summary: String,
 }

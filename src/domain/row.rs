@@ -65,13 +65,17 @@ pub const COLUMNS: [&str; 36] = [
 ];
 
 /// The columns that can name a person.
-pub const PERSONAL: [&str; 14] = [
+pub const PERSONAL: [&str; 18] = [
     "actor_user_id",
     "actor_email",
     "actor_name",
+    "credential_id",
+    "tool",
     "on_behalf_of",
     "client_ip",
     "user_agent",
+    "request_id",
+    "group_name",
     "path",
     "query",
     "request_body",
@@ -86,7 +90,10 @@ pub const PERSONAL: [&str; 14] = [
 pub const GENESIS: &str = "0000000000000000000000000000000000000000000000000000000000000000";
 
 /// The version of this layout, in the column `format`.
-pub const FORMAT: i64 = 1;
+pub const FORMAT: i64 = 2;
+
+// In rows of format 1 these were hashed as they are.
+const PERSONAL_SINCE_2: [&str; 4] = ["credential_id", "tool", "request_id", "group_name"];
 
 /// A row's salt: without it, a commitment to a short value could be found by trying.
 pub type Salt = [u8; 16];
@@ -144,7 +151,7 @@ impl Row {
             maybe(intent.request.body.as_ref()),
             maybe(draft.response.body.as_ref()),
             maybe(intent.request.body_digest.as_ref()),
-            text("[]"),
+            json(&draft.relations),
             json(&flags),
             draft.before.as_ref().map_or(Cell::Null, json),
             draft.after.as_ref().map_or(Cell::Null, json),
@@ -152,6 +159,12 @@ impl Row {
             text(&draft.summary),
             Cell::Integer(FORMAT),
         ])
+    }
+
+    /// Whether a column of this row enters the hash as a commitment.
+    fn is_personal(&self, column: &str) -> bool {
+        let old = self.0.last() == Some(&Cell::Integer(1));
+        PERSONAL.contains(&column) && !(old && PERSONAL_SINCE_2.contains(&column))
     }
 
     /// The canonical bytes that enter the hash: RFC 8785 JSON of `seq` and the columns.
@@ -163,7 +176,7 @@ impl Row {
         for (name, cell) in COLUMNS.iter().zip(&self.0) {
             let value = match cell {
                 Cell::Null => Value::Null,
-                cell if PERSONAL.contains(name) => Value::from(commitment(salt, name, cell)),
+                cell if self.is_personal(name) => Value::from(commitment(salt, name, cell)),
                 Cell::Integer(number) => Value::from(*number),
                 Cell::Text(text) => Value::from(text.as_str()),
             };

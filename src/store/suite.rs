@@ -81,6 +81,7 @@ pub(crate) fn applied(intent: Intent) -> Draft {
         after: Some(after.to_json()),
         summary: sentence(Some("Design"), &changes),
         changes,
+        relations: vec![],
         intent,
     }
 }

@@ -171,11 +171,7 @@ fn after(change: &Change, facts: &Facts, told: &Told) -> After {
                 refused: results.refused,
             }
         }
-        Action::GroupDelete
-        | Action::ProjectGroupAdd
-        | Action::ProjectGroupRemove
-        | Action::MembershipChange
-        | Action::ApiWrite => After::default(),
+        _ => After::default(),
     }
 }
 

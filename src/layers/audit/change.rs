@@ -229,6 +229,7 @@ fn conclude(
         before: account.before,
         after: account.after,
         changes: account.changes,
+        relations: Vec::new(),
         summary: account.summary,
     };
     (draft, account.learned)

@@ -47,7 +47,6 @@ pub(super) fn summary(
         Action::ProjectGroupAdd => format!("gave {group} access to {project}"),
         Action::ProjectGroupRemove => format!("took from {group} the access to {project}"),
         Action::MembershipChange => format!("changed memberships by {}", facts.shown),
-        Action::ApiWrite => facts.shown.clone(),
         Action::GroupCreate | Action::GroupUpdate | Action::GroupPatch | Action::GroupDelete => {
             let mut said = sentence(target.group_name.as_deref(), changes);
             if target.group_name.is_none() && !said.is_empty() {
@@ -64,6 +63,7 @@ pub(super) fn summary(
                 _ => format!("left {group} as it was"),
             }
         }
+        _ => facts.shown.clone(),
     };
     let lacks_before = matches!(
         change.action,
@@ -130,7 +130,7 @@ fn attempt(change: &Change, facts: &Facts, target: &Target) -> String {
         Action::ProjectGroupAdd => format!("give {group} access to {project}"),
         Action::ProjectGroupRemove => format!("take from {group} the access to {project}"),
         Action::MembershipChange => format!("change memberships by {}", facts.shown),
-        Action::ApiWrite => facts.shown.clone(),
+        _ => facts.shown.clone(),
     }
 }
 

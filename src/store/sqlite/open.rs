@@ -26,7 +26,7 @@ pub(super) const APPLICATION_ID: i64 = 0x546f_6c6c;
 const BUSY_TIMEOUT: Duration = Duration::from_secs(5);
 
 // In order; an applied file never changes.
-const MIGRATIONS: [(&str, &str); 3] = [
+const MIGRATIONS: [(&str, &str); 5] = [
     (
         "audit",
         include_str!("../../../migrations/sqlite/0001_audit.sql"),
@@ -38,6 +38,14 @@ const MIGRATIONS: [(&str, &str); 3] = [
     (
         "views",
         include_str!("../../../migrations/sqlite/0003_views.sql"),
+    ),
+    (
+        "trust",
+        include_str!("../../../migrations/sqlite/0004_trust.sql"),
+    ),
+    (
+        "drift",
+        include_str!("../../../migrations/sqlite/0005_drift.sql"),
     ),
 ];
 

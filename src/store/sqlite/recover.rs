@@ -63,6 +63,7 @@ fn unknown(mut intent: Intent, clock: &Clock) -> Draft {
         before: None,
         after: None,
         changes: Vec::new(),
+        relations: Vec::new(),
         summary,
     }
 }
@@ -98,7 +99,7 @@ fn summary(intent: &Intent) -> String {
             let row = target.project_group_id.map(|id| id.to_string());
             format!("removal of {}", numbered("project group", row))
         }
-        Action::MembershipChange | Action::ApiWrite => format!(
+        _ => format!(
             "{} {}",
             intent.request.method.escape_debug(),
             intent.request.path.escape_debug()

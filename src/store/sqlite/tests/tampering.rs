@@ -60,7 +60,8 @@ async fn an_edited_row_is_found() {
         "group_id = 8",
         "group_id = NULL",
         "salt = randomblob(16)",
-        "format = 2",
+        "format = 1",
+        "format = 3",
         "query = ''",
     ] {
         let verdict = verdict_after(&format!("UPDATE audit_events SET {edit} WHERE seq = 3")).await;
