@@ -16,7 +16,7 @@ use crate::clock::rfc3339;
 use crate::domain::caller::Person;
 use crate::domain::event::{Draft, Intent};
 use crate::domain::group::{Group, ProjectGroup};
-use crate::domain::ids::{GroupId, OrganizationId, ProjectGroupId, UserId};
+use crate::domain::ids::{GroupId, OrganizationId, ProjectGroupId, UserId, WorkspaceId};
 use crate::domain::row::{GENESIS, Link, Row};
 
 /// The fake. Clones share what they hold.
@@ -33,6 +33,7 @@ struct Held {
     // texts that a database would compare.
     groups: HashMap<GroupId, (String, Option<Group>)>,
     organizations: HashMap<GroupId, OrganizationId>,
+    workspaces: HashMap<WorkspaceId, OrganizationId>,
     project_groups: HashMap<ProjectGroupId, (String, Option<ProjectGroup>)>,
     names: HashMap<(OrganizationId, UserId), (String, String)>,
     people: HashMap<String, (Timestamp, Person)>,
@@ -124,6 +125,11 @@ impl Held {
             Some((_, None)) | None => group.clone(),
         };
         let organization = self.organizations.get(&group.id).copied();
+        for workspace in group.workspaces.iter().flatten() {
+            if let Some(organization) = organization {
+                self.workspaces.insert(*workspace, organization);
+            }
+        }
         for member in group.users.into_iter().flatten() {
             if let (Some(organization), Some(name)) = (organization, member.name) {
                 put(&mut self.names, (organization, member.id), at.clone(), name);
@@ -189,6 +195,32 @@ impl KnownGroups for MemoryStore {
             return Ok(None);
         }
         Ok(held.groups.get(&id).and_then(|(_, group)| group.clone()))
+    }
+
+    async fn groups_of(&self, organization: OrganizationId) -> Result<Vec<Group>, StoreError> {
+        let held = self.held();
+        let of = |id: &GroupId| held.organizations.get(id) == Some(&organization);
+        let groups = held.groups.iter().filter(|(id, _)| of(id));
+        Ok(groups.filter_map(|(_, (_, group))| group.clone()).collect())
+    }
+
+    async fn groups_with(&self, user: UserId) -> Result<Vec<(OrganizationId, Group)>, StoreError> {
+        let held = self.held();
+        let found = held.groups.iter().filter_map(|(id, (_, group))| {
+            let organization = held.organizations.get(id)?;
+            let group = group.as_ref()?;
+            let mut users = group.users.iter().flatten();
+            let is_in = users.any(|member| member.id == user);
+            is_in.then(|| (*organization, group.clone()))
+        });
+        Ok(found.collect())
+    }
+
+    async fn organization_of(
+        &self,
+        workspace: WorkspaceId,
+    ) -> Result<Option<OrganizationId>, StoreError> {
+        Ok(self.held().workspaces.get(&workspace).copied())
     }
 
     async fn project_group(&self, id: ProjectGroupId) -> Result<Option<ProjectGroup>, StoreError> {
