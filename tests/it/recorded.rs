@@ -3,6 +3,7 @@
 //!
 //! What happens to the process or to its files is tested with the real binary.
 
+mod before;
 mod crash;
 mod doors;
 mod events;
@@ -10,4 +11,5 @@ mod faults;
 mod identity;
 mod order;
 mod refused;
+mod related;
 mod store;
