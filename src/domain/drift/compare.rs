@@ -44,9 +44,9 @@ pub fn compare(
             settled: Vec::new(),
         });
     }
-    // With other rights it is another view.
-    let like =
-        view.filter(|view| told.is_none() || view.tells_users.is_none_or(|was| Some(was) == told));
+    // With other rights it is another view. Of who has never seen a group nobody knows the rights: that
+    // there are some now may be a creation, or a promotion.
+    let like = view.filter(|view| told.is_none() || view.tells_users == told);
     let tells_users = told.or(like.and_then(|view| view.tells_users));
     let mut round = Round {
         list,
