@@ -5,9 +5,11 @@
 
 mod crash;
 mod doors;
+mod drift;
 mod events;
 mod faults;
 mod identity;
 mod order;
 mod refused;
 mod store;
+mod watch;
