@@ -30,7 +30,7 @@ use crate::domain::endpoint::{Endpoint, List};
 use crate::domain::ids::OrganizationId;
 use crate::error::ProxyError;
 use crate::layers::{Answer, Call, Origin, RequestId};
-use crate::quota::Readings;
+use crate::quota::{Pool, Readings};
 use crate::secret_file;
 
 /// See the [module](self). One of the table's entries.
@@ -93,12 +93,16 @@ impl Watch {
         let Some(call) = self.call(authorization) else {
             return Round::Failed("the request cannot be made".to_owned());
         };
-        let left = call.caller.as_ref().and_then(|caller| {
-            let organization = Some(self.organization);
-            self.quota
-                .last(caller.fingerprint, organization, Instant::now())
-        });
-        if left.is_some_and(|reading| reading.remaining <= u64::from(self.reserve)) {
+        let pool = Pool::Organization(self.organization);
+        let affords = |caller: &Caller| {
+            self.quota.affords(
+                caller.fingerprint,
+                pool,
+                self.reserve.into(),
+                Instant::now(),
+            )
+        };
+        if !call.caller.as_ref().is_some_and(affords) {
             return Round::Reserved;
         }
         match self.lists.clone().oneshot(call).await {

@@ -215,6 +215,34 @@ impl KnownGroups for MemoryStore {
         Ok(held.groups.get(&id).and_then(|(_, group)| group.clone()))
     }
 
+    async fn groups_of(&self, organization: OrganizationId) -> Result<Vec<Group>, StoreError> {
+        let held = self.held();
+        let of = |id: &GroupId| held.organizations.get(id) == Some(&organization);
+        let groups = held.groups.iter().filter(|(id, _)| of(id));
+        Ok(groups.filter_map(|(_, (_, group))| group.clone()).collect())
+    }
+
+    async fn groups_with(&self, user: UserId) -> Result<Vec<(OrganizationId, Group)>, StoreError> {
+        let held = self.held();
+        let found = held.groups.iter().filter_map(|(id, (_, group))| {
+            let organization = held.organizations.get(id)?;
+            let group = group.as_ref()?;
+            let mut users = group.users.iter().flatten();
+            let is_in = users.any(|member| member.id == user);
+            is_in.then(|| (*organization, group.clone()))
+        });
+        Ok(found.collect())
+    }
+
+    async fn organization_of(
+        &self,
+        workspace: WorkspaceId,
+    ) -> Result<Option<OrganizationId>, StoreError> {
+        let held = self.held();
+        let known = held.workspaces.get(&workspace);
+        Ok(known.map(|(_, organization)| *organization))
+    }
+
     async fn project_group(&self, id: ProjectGroupId) -> Result<Option<ProjectGroup>, StoreError> {
         let held = self.held();
         Ok(held.project_groups.get(&id).and_then(|(_, row)| *row))

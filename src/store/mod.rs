@@ -59,6 +59,18 @@ pub trait KnownGroups: Send + Sync + 'static {
         within: Option<OrganizationId>,
     ) -> Result<Option<Group>, StoreError>;
 
+    /// The groups of an organization that are known, by their last states.
+    async fn groups_of(&self, organization: OrganizationId) -> Result<Vec<Group>, StoreError>;
+
+    /// The known groups that a person is in, of all organizations.
+    async fn groups_with(&self, user: UserId) -> Result<Vec<(OrganizationId, Group)>, StoreError>;
+
+    /// The organization that a workspace belongs to, if a list of its groups has told.
+    async fn organization_of(
+        &self,
+        workspace: WorkspaceId,
+    ) -> Result<Option<OrganizationId>, StoreError>;
+
     /// The last known row between a group and a project.
     async fn project_group(&self, id: ProjectGroupId) -> Result<Option<ProjectGroup>, StoreError>;
 

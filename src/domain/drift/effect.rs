@@ -146,14 +146,14 @@ fn memberships(draft: &Draft, doubts: &[Doubt]) -> Consequences {
             Doubt::Organization(organization) => consequences.doubtful = Some(*organization),
         }
     }
-    if doubts.is_empty() && draft.intent.flags.contains(&Flag::AfterAssumed) {
-        if named.is_empty() {
-            consequences.doubtful = Some(draft.intent.target.organization_id);
-        }
-        let doubtful = named
-            .into_iter()
-            .map(|group| (group, Effect::MembersDoubtful));
-        consequences.groups.extend(doubtful);
+    let has = |flag| draft.intent.flags.contains(&flag);
+    if has(Flag::BeforeUnknown) || has(Flag::AfterAssumed) && named.is_empty() {
+        // Of the groups that were not known before, nothing is told.
+        let all = Some(draft.intent.target.organization_id);
+        consequences.doubtful = consequences.doubtful.or(all);
+    } else if has(Flag::AfterAssumed) {
+        let doubtful = |group| (group, Effect::MembersDoubtful);
+        consequences.groups.extend(named.into_iter().map(doubtful));
     }
     consequences
 }

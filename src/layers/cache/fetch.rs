@@ -58,6 +58,7 @@ impl Fetch {
         S: Service<Call, Response = Answer, Error = ProxyError>,
     {
         let started = Instant::now();
+        let query = call.request.uri().query().map(Box::<str>::from);
         let at = self.layer.clock.now();
         prepare(call.request.headers_mut());
         let answer = inner.call(call).await?;
@@ -90,6 +91,9 @@ impl Fetch {
             }));
         };
         let entry = Arc::new(Entry::new(self.snapshot, started, &headers, whole));
+        self.layer
+            .tags
+            .note(self.caller, &entry.etag, self.list, query.as_deref());
         let lists = self.layer.lists.as_ref();
         let stored = lists.is_some_and(|lists| lists.insert(self.key.clone(), Arc::clone(&entry)));
         if stored {
