@@ -122,7 +122,12 @@ async fn what_somebody_does_elsewhere_is_noticed_once() {
             read(reader).await;
         }
     }
-    assert_snapshot!(noticed(&mut gate).await, @"");
+    assert_snapshot!(noticed(&mut gate).await, @r#"
+    applied  noticed: deleted "Support" (it had Eve Lindqvist (7005), Finn Kask (7006), workspace 51002) elsewhere, between 12:00:00Z and 12:01:05Z
+    applied  noticed: renamed "Design" to "Brand"; added Eve Lindqvist (7005) elsewhere, between 12:00:00Z and 12:01:05Z
+    applied  noticed: in "Engineering": added workspace 51002 elsewhere, between 12:00:00Z and 12:01:05Z
+    applied  noticed: created "Research" elsewhere, between 12:00:00Z and 12:01:05Z
+    "#);
     let rename = observed(&gate)
         .await
         .into_iter()
@@ -228,7 +233,7 @@ async fn what_goes_through_the_gateway_is_not_noticed_again() {
     toggl.rename_group(DESIGN, "Elsewhere");
     day.pass(10);
     read(&ann).await;
-    assert_snapshot!(noticed(&mut gate).await, @"");
+    assert_snapshot!(noticed(&mut gate).await, @r#"applied  noticed: renamed "Brand" to "Elsewhere" elsewhere, between 12:05:50Z and 12:06:10Z"#);
     gate.stop().await;
 }
 
@@ -309,7 +314,7 @@ async fn one_empty_list_is_an_accident_and_two_are_not() {
         gate.restart().await;
     }
     assert_eq!(observed(&gate).await.len(), 5);
-    assert_snapshot!(observed(&gate).await[0].summary, @"");
+    assert_snapshot!(observed(&gate).await[0].summary, @r#"noticed: deleted "Design" (it had Ann Becker (7001), Cleo Martin (7003), workspace 51001) elsewhere, between 12:02:00Z and 12:04:00Z"#);
     gate.stop().await;
 }
 
@@ -402,10 +407,10 @@ async fn a_change_that_the_gateway_did_not_live_to_see_answered_is_settled_too()
     let made = ann.post(groups(ORG), json!({ "name": "Research" })).spawn();
     soon("the change is upstream", hold.reached()).await;
     gate.restart().await;
-    made.abort();
+    made.await.unwrap().expect_err("nobody was there to answer");
     day.pass(60);
     read_later(&gate.client("ann")).await;
-    assert_snapshot!(noticed(&mut gate).await, @"");
+    assert_snapshot!(noticed(&mut gate).await, @r#"applied  settled: created "Research", between 12:00:10Z and 12:01:10Z"#);
     gate.stop().await;
 }
 
@@ -440,7 +445,7 @@ async fn other_rights_and_other_lists_are_no_change() {
     ann.get(workspace_groups(ORG, WorkspaceId(51002)))
         .await
         .assert_ok();
-    assert_snapshot!(noticed(&mut gate).await, @"");
+    assert_snapshot!(noticed(&mut gate).await, @r#"applied  noticed: in "Design": added Dan Okafor (7004) elsewhere, between 12:03:00Z and 12:05:00Z"#);
     gate.stop().await;
 }
 
@@ -466,7 +471,7 @@ async fn what_happens_while_a_change_is_under_way_is_noticed_after_it() {
     change.await.unwrap().assert_ok();
     day.pass(10);
     read(&ann).await;
-    assert_snapshot!(noticed(&mut gate).await, @"");
+    assert_snapshot!(noticed(&mut gate).await, @r#"applied  noticed: renamed "Engineering" to "Makers" elsewhere, between 12:00:00Z and 12:00:30Z"#);
     gate.stop().await;
 }
 
@@ -491,7 +496,7 @@ async fn what_other_changes_did_to_groups_is_not_taken_for_a_strangers() {
     toggl.remove_member(DESIGN, UserId(7003));
     day.pass(10);
     read(&ann).await;
-    assert_snapshot!(noticed(&mut gate).await, @"");
+    assert_snapshot!(noticed(&mut gate).await, @r#"applied  noticed: in "Design": removed Cleo Martin (7003), perhaps by a change that left it open, between 12:00:00Z and 12:00:20Z"#);
     let observed = observed(&gate).await;
     assert_eq!(
         observed[0].relations,
