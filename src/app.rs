@@ -44,6 +44,7 @@ use crate::store::filter::Filter;
 use crate::store::sqlite::SqliteStore;
 use crate::store::{Identities, KnownGroups, Trail};
 use crate::upstream::Upstream;
+use crate::watch::{self, Watch};
 
 /// See the [module](self).
 pub struct App {
@@ -53,6 +54,7 @@ pub struct App {
     limits: ServerLimits,
     store: SqliteStore,
     tasks: TaskTracker,
+    watches: Vec<Watch>,
 }
 
 /// As many events as a start looks back over.
@@ -170,17 +172,37 @@ impl App {
             public_metrics: config.admin.public_metrics,
             readiness: Readiness::new(trail),
         });
+        let watched = config.watch.clone();
+        let reserve = config.quota.reserve;
+        for watch in &watched {
+            // For the mistakes in it; each round reads it anew.
+            watch::authorization(&watch.credential_file)?;
+            secret_file::warn_if_shared(
+                &watch.credential_file,
+                "the credential_file of a [[watch]]",
+            )?;
+        }
         let parts = Parts {
             config,
-            key,
-            clock,
+            key: key.clone(),
+            clock: clock.clone(),
             metrics,
             epochs,
             recorder,
             cache,
-            quota,
+            quota: quota.clone(),
         };
-        let proxy = stack::proxy(parts, upstream);
+        let (proxy, lists) = stack::proxy(parts, upstream);
+        let watches = watched.into_iter().map(|watch| Watch {
+            organization: watch.organization,
+            credential_file: watch.credential_file,
+            every: watch.every,
+            reserve,
+            quota: quota.clone(),
+            key: key.clone(),
+            clock: clock.clone(),
+            lists: lists.clone(),
+        });
         Ok(Self {
             proxy: (proxy_listener, proxy),
             admin: (admin_listener, admin),
@@ -188,6 +210,7 @@ impl App {
             limits,
             store,
             tasks,
+            watches: watches.collect(),
         })
     }
 
@@ -223,8 +246,12 @@ impl App {
             limits,
             store,
             tasks,
+            watches,
             ..
         } = self;
+        for watch in watches {
+            tasks.spawn(watch.run(stop.clone()));
+        }
         let deadline = async {
             stop.cancelled().await;
             Instant::now() + limits.shutdown_grace

@@ -3,17 +3,21 @@
 //!
 //! It can be told to [fail](MemoryStore::fail), as a full disk does, and shows what it holds.
 
+mod drift;
+
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use async_trait::async_trait;
 use jiff::Timestamp;
 
+use self::drift::Unsettled;
 use super::sqlite::salt;
 use super::stored::Stored;
 use super::{Fact, Identities, KnownGroups, Learned, StoreError, Trail};
 use crate::clock::rfc3339;
 use crate::domain::caller::Person;
+use crate::domain::drift::View;
 use crate::domain::event::{Draft, Intent};
 use crate::domain::group::{Group, ProjectGroup};
 use crate::domain::ids::{GroupId, OrganizationId, ProjectGroupId, UserId, WorkspaceId};
@@ -33,9 +37,11 @@ struct Held {
     // texts that a database would compare.
     groups: HashMap<GroupId, (String, Option<Group>)>,
     organizations: HashMap<GroupId, OrganizationId>,
-    workspaces: HashMap<WorkspaceId, OrganizationId>,
     project_groups: HashMap<ProjectGroupId, (String, Option<ProjectGroup>)>,
     names: HashMap<(OrganizationId, UserId), (String, String)>,
+    workspaces: HashMap<WorkspaceId, (String, OrganizationId)>,
+    views: HashMap<(String, OrganizationId), View>,
+    unsettled: Vec<Unsettled>,
     people: HashMap<String, (Timestamp, Person)>,
 }
 
@@ -88,6 +94,18 @@ impl MemoryStore {
 // === impl Held ===
 
 impl Held {
+    fn append(&mut self, draft: Draft) -> Result<(), StoreError> {
+        let (row, salt) = (Row::of(&draft), salt()?);
+        let (seq, prev_hash) = match self.rows.last() {
+            Some(last) => (last.link.seq + 1, last.link.hash.as_str()),
+            None => (1, GENESIS),
+        };
+        let link = Link::new(seq, prev_hash, &row, &salt);
+        self.rows.push(Stored { link, row, salt });
+        self.events.push(draft);
+        Ok(())
+    }
+
     fn learn(&mut self, learned: Vec<Learned>) {
         for Learned { at, fact } in learned {
             let at = rfc3339(at);
@@ -114,6 +132,11 @@ impl Held {
                 Fact::NoGroup(id) => put(&mut self.groups, id, at, None),
                 Fact::ProjectGroup(_, row) => put(&mut self.project_groups, row.id, at, Some(row)),
                 Fact::NoProjectGroup(id) => put(&mut self.project_groups, id, at, None),
+                // Compared before any of this.
+                Fact::View(_) => {}
+                Fact::Workspace(organization, id) => {
+                    put(&mut self.workspaces, id, at, organization);
+                }
             }
         }
     }
@@ -127,7 +150,7 @@ impl Held {
         let organization = self.organizations.get(&group.id).copied();
         for workspace in group.workspaces.iter().flatten() {
             if let Some(organization) = organization {
-                self.workspaces.insert(*workspace, organization);
+                put(&mut self.workspaces, *workspace, at.clone(), organization);
             }
         }
         for member in group.users.into_iter().flatten() {
@@ -157,17 +180,12 @@ impl Trail for MemoryStore {
 
     async fn complete(&self, draft: Draft, learned: Vec<Learned>) -> Result<(), StoreError> {
         let mut held = self.writable()?;
-        let (id, row, salt) = (draft.intent.id, Row::of(&draft), salt()?);
+        let id = draft.intent.id;
         if held.events.iter().any(|event| event.intent.id == id) {
             return Err(StoreError::Unusable(format!("{id} is recorded already")));
         }
-        let (seq, prev_hash) = match held.rows.last() {
-            Some(last) => (last.link.seq + 1, last.link.hash.as_str()),
-            None => (1, GENESIS),
-        };
-        let link = Link::new(seq, prev_hash, &row, &salt);
-        held.rows.push(Stored { link, row, salt });
-        held.events.push(draft);
+        held.conclude(&draft, &learned);
+        held.append(draft)?;
         held.intents.retain(|intent| intent.id != id);
         held.learn(learned);
         Ok(())
@@ -220,7 +238,9 @@ impl KnownGroups for MemoryStore {
         &self,
         workspace: WorkspaceId,
     ) -> Result<Option<OrganizationId>, StoreError> {
-        Ok(self.held().workspaces.get(&workspace).copied())
+        let held = self.held();
+        let known = held.workspaces.get(&workspace);
+        Ok(known.map(|(_, organization)| *organization))
     }
 
     async fn project_group(&self, id: ProjectGroupId) -> Result<Option<ProjectGroup>, StoreError> {
@@ -244,6 +264,8 @@ impl KnownGroups for MemoryStore {
 
     async fn learn(&self, learned: Vec<Learned>) {
         if let Ok(mut held) = self.writable() {
+            // Only without random bytes for a row, of which nobody is told here.
+            let _ = held.observe(&learned);
             held.learn(learned);
         }
     }

@@ -6,6 +6,7 @@
 mod before;
 mod crash;
 mod doors;
+mod drift;
 mod events;
 mod faults;
 mod identity;
@@ -13,3 +14,4 @@ mod order;
 mod refused;
 mod related;
 mod store;
+mod watch;

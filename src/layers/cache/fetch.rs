@@ -28,7 +28,7 @@ use crate::domain::endpoint::List;
 use crate::domain::group::{Group, ProjectGroup, read_groups, read_project_groups};
 use crate::error::ProxyError;
 use crate::layers::Call;
-use crate::store::{Fact, Learned};
+use crate::store::{Fact, Learned, Seen};
 
 /// One fetch.
 pub(super) struct Fetch {
@@ -127,11 +127,19 @@ impl Fetch {
                     workspaces
                         .for_each(|workspace| self.layer.epochs.learn(organization, *workspace));
                 }
-                let fact = |group| Learned {
-                    at,
-                    fact: Fact::Group(organization, Box::new(group)),
+                let view = self.view(&groups);
+                let workspace = match self.list {
+                    List::OrganizationWorkspace(organization, workspace) => {
+                        Some(Fact::Workspace(organization, workspace))
+                    }
+                    _ => None,
                 };
-                groups.into_iter().map(fact).collect()
+                let of_group = |group| Fact::Group(organization, Box::new(group));
+                view.into_iter()
+                    .chain(workspace)
+                    .chain(groups.into_iter().map(of_group))
+                    .map(|fact| Learned { at, fact })
+                    .collect()
             }
             (Parsed::ProjectGroups(rows), List::ProjectGroups(workspace)) => {
                 let fact = |row| Learned {
@@ -143,6 +151,20 @@ impl Fetch {
             (Parsed::ProjectGroups(_), _) => Vec::new(),
         };
         self.layer.known.learn(learned).await;
+    }
+
+    // All that this caller may see of an organization, which can be compared with what it was before.
+    fn view(&self, groups: &[Group]) -> Option<Fact> {
+        match self.list {
+            List::Organization(organization) if self.key.is_whole() => {
+                Some(Fact::View(Box::new(Seen {
+                    credential_id: self.caller.to_string(),
+                    organization,
+                    groups: groups.to_vec(),
+                })))
+            }
+            _ => None,
+        }
     }
 }
 
