@@ -20,19 +20,19 @@ use crate::support::{
 
 /// Noon of a day, and as much later as a test lets pass.
 #[derive(Clone)]
-struct Day(Arc<AtomicI64>);
+pub(super) struct Day(Arc<AtomicI64>);
 
 impl Day {
-    fn noon() -> Self {
+    pub(super) fn noon() -> Self {
         Self(Arc::new(AtomicI64::new(1_795_521_600_000)))
     }
 
-    fn clock(&self) -> Clock {
+    pub(super) fn clock(&self) -> Clock {
         let now = Arc::clone(&self.0);
         Clock::from_fn(move || Timestamp::from_millisecond(now.load(Ordering::SeqCst)).unwrap())
     }
 
-    fn pass(&self, seconds: i64) {
+    pub(super) fn pass(&self, seconds: i64) {
         self.0.fetch_add(seconds * 1000, Ordering::SeqCst);
     }
 }
