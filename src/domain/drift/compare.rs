@@ -204,7 +204,7 @@ impl Round<'_> {
     fn is_withheld(&self, id: GroupId) -> bool {
         let concerns =
             |open: &&Open| open.is_unknown() && open.group.is_none_or(|group| group == id);
-        !self.whole && self.view.is_some() && self.open.iter().any(|open| concerns(open))
+        !self.whole && self.view.is_some() && self.open.iter().copied().any(concerns)
     }
 }
 
