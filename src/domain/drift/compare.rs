@@ -203,7 +203,7 @@ impl Round<'_> {
     // Who sees but a part cannot tell the end of a change, and must not take it for a stranger's.
     fn is_withheld(&self, id: GroupId) -> bool {
         let concerns =
-            |open: &&Open| open.is_unknown() && open.group.is_none_or(|group| group == id);
+            |open: &Open| open.is_unknown() && open.group.is_none_or(|group| group == id);
         !self.whole && self.view.is_some() && self.open.iter().copied().any(concerns)
     }
 }
