@@ -15,7 +15,7 @@ use crate::domain::group::{Group, ProjectGroup};
 use crate::domain::ids::{EventId, GroupId, OrganizationId, ProjectGroupId, ProjectId, UserId};
 use crate::domain::row::{COLUMNS, Cell, Link, Row};
 use crate::store::StoreError;
-use crate::store::filter::{Filter, Page};
+use crate::store::filter::{Cursor, Filter, Page};
 use crate::store::stored::Stored;
 
 /// How many connections read at once: people and scripts, not the hot path.
@@ -60,10 +60,25 @@ impl Reader {
         before: Option<i64>,
         limit: u32,
     ) -> Result<Page, StoreError> {
+        self.next_events(filter, before.map_or(Cursor::NEWEST, Cursor::Before), limit)
+            .await
+    }
+
+    /// Events from a cursor on: those that match, `limit` of them.
+    ///
+    /// # Errors
+    ///
+    /// When the database cannot be read.
+    pub async fn next_events(
+        &self,
+        filter: &Filter,
+        cursor: Cursor,
+        limit: u32,
+    ) -> Result<Page, StoreError> {
         let mut connection = self.pool.acquire().await?;
         // One more than asked for tells whether there is another page.
         let more = limit.saturating_add(1);
-        let mut query = query::page(&mut connection, filter, before, more).await?;
+        let mut query = query::page(&mut connection, filter, cursor, more).await?;
         let rows = query.build().fetch_all(&mut *connection).await?;
         let mut events = rows.iter().map(event).collect::<Result<Vec<_>, _>>()?;
         let limit = usize::try_from(limit).unwrap_or(usize::MAX);
