@@ -73,7 +73,7 @@ LEFT JOIN identities i ON i.credential_id = e.credential_id
 LEFT JOIN known_people p
     ON p.organization_id = e.organization_id AND p.user_id = coalesce(e.actor_user_id, i.user_id)
 WHERE e.group_id IS NULL AND e.changes <> '[]' AND json_extract(c.value, '$.group_id') = g.group_id
-   AND +e.outcome IN ('applied', 'partial')
+    AND +e.outcome IN ('applied', 'partial')
 UNION ALL
 SELECT
     e.occurred_at,

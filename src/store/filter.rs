@@ -51,4 +51,13 @@ impl Cursor {
     pub const NEWEST: Self = Self::Before(i64::MAX);
     /// The oldest events first.
     pub const OLDEST: Self = Self::After(0);
+
+    /// The same direction from another row on: from a page's `next`, say.
+    #[must_use]
+    pub fn moved_to(self, seq: i64) -> Self {
+        match self {
+            Self::Before(_) => Self::Before(seq),
+            Self::After(_) => Self::After(seq),
+        }
+    }
 }

@@ -30,7 +30,14 @@ async fn printed(path: &Path, args: &str, width: Option<u16>) -> Result<String, 
         .map_err(|error| error.to_string())?;
     let mut out = Vec::new();
     cli.audit
-        .run_to(&mut out, width, &clock())
+        .run_to(
+            &mut out,
+            Look {
+                width,
+                ..Look::default()
+            },
+            &clock(),
+        )
         .await
         .map_err(|error| format!("{error:#}").replace(database, "DATABASE"))?;
     Ok(String::from_utf8(out).unwrap())
@@ -147,9 +154,9 @@ async fn each_option_reaches_its_filter() {
 async fn a_spreadsheet_computes_nothing() {
     let (_directory, path) = trail(two()).await;
     let text = audit(&path, "list --format csv").await.unwrap();
-    let mut csv = csv::Reader::from_reader(text.as_bytes());
+    let mut csv = ::csv::Reader::from_reader(text.as_bytes());
     let column = |name| {
-        super::list::CSV_COLUMNS
+        super::csv::CSV_COLUMNS
             .iter()
             .position(|(of, _)| *of == name)
             .unwrap()

@@ -7,6 +7,7 @@
 mod actor;
 mod learn;
 mod open;
+mod past;
 mod presence;
 mod query;
 mod reader;

@@ -114,6 +114,39 @@ impl Reader {
         row.as_ref().map(event).transpose()
     }
 
+    /// The newest event's place in the trail; 0 if it is empty. One step along the primary key.
+    ///
+    /// # Errors
+    ///
+    /// When the database cannot be read.
+    pub async fn last(&self) -> Result<i64, StoreError> {
+        let last: Option<i64> = sqlx::query_scalar("SELECT max(seq) FROM audit_events")
+            .fetch_one(&self.pool)
+            .await?;
+        Ok(last.unwrap_or(0))
+    }
+
+    /// Copies the database, as it is at this moment, into a file that is empty. Writers go on meanwhile.
+    ///
+    /// # Errors
+    ///
+    /// When the database cannot be read or the copy cannot be written. What is in the file then is no copy.
+    pub async fn copy_into(&self, path: &Path) -> Result<(), StoreError> {
+        let path = path.to_str().ok_or_else(|| {
+            StoreError::Unusable(format!("{} is not a name in UTF-8", path.display()))
+        })?;
+        sqlx::query("VACUUM INTO ?")
+            .bind(path)
+            .execute(&self.pool)
+            .await?;
+        Ok(())
+    }
+
+    /// Gives the connections back, and with them the files beside a database that nobody writes.
+    pub async fn close(&self) {
+        self.pool.close().await;
+    }
+
     /// The next rows after `after`, oldest first, as they lie in the table.
     pub(in crate::store) async fn rows(
         &self,
