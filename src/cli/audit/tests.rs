@@ -1,3 +1,6 @@
+mod out;
+mod past;
+
 use std::path::Path;
 
 use clap::Parser;
@@ -24,20 +27,21 @@ async fn audit(path: &Path, args: &str) -> Result<String, String> {
 }
 
 async fn printed(path: &Path, args: &str, width: Option<u16>) -> Result<String, String> {
+    let look = Look {
+        width,
+        ..Look::default()
+    };
+    shown(path, args, look).await
+}
+
+async fn shown(path: &Path, args: &str, look: Look) -> Result<String, String> {
     let database = path.to_str().unwrap();
     let words = ["audit", "--database", database];
     let cli = Cli::try_parse_from(words.into_iter().chain(args.split_whitespace()))
         .map_err(|error| error.to_string())?;
     let mut out = Vec::new();
     cli.audit
-        .run_to(
-            &mut out,
-            Look {
-                width,
-                ..Look::default()
-            },
-            &clock(),
-        )
+        .run_to(&mut out, look, &clock())
         .await
         .map_err(|error| format!("{error:#}").replace(database, "DATABASE"))?;
     Ok(String::from_utf8(out).unwrap())
