@@ -148,23 +148,23 @@ impl Reader {
     async fn groups_of(&self, organization: OrganizationId) -> Result<Vec<GroupId>, StoreError> {
         let ids: Vec<i64> = sqlx::query_scalar(
             "WITH RECURSIVE
-             alone (id) AS (
+             alone (number) AS (
                  SELECT min(group_id) FROM audit_events
                  UNION ALL
-                 SELECT (SELECT min(group_id) FROM audit_events WHERE group_id > id)
-                 FROM alone WHERE id IS NOT NULL
+                 SELECT (SELECT min(group_id) FROM audit_events WHERE group_id > number)
+                 FROM alone WHERE number IS NOT NULL
              ),
-             several (id) AS (
+             several (number) AS (
                  SELECT min(group_id) FROM audit_event_groups
                  UNION ALL
-                 SELECT (SELECT min(group_id) FROM audit_event_groups WHERE group_id > id)
-                 FROM several WHERE id IS NOT NULL
+                 SELECT (SELECT min(group_id) FROM audit_event_groups WHERE group_id > number)
+                 FROM several WHERE number IS NOT NULL
              )
-             SELECT id FROM alone WHERE id IS NOT NULL AND EXISTS
-                 (SELECT 1 FROM audit_events WHERE group_id = id AND organization_id = ?1)
+             SELECT number FROM alone WHERE number IS NOT NULL AND EXISTS
+                 (SELECT 1 FROM audit_events WHERE group_id = number AND organization_id = ?1)
              UNION
-             SELECT id FROM several WHERE id IS NOT NULL AND EXISTS
-                 (SELECT 1 FROM audit_event_groups WHERE group_id = id AND organization_id = ?1)
+             SELECT number FROM several WHERE number IS NOT NULL AND EXISTS
+                 (SELECT 1 FROM audit_event_groups WHERE group_id = number AND organization_id = ?1)
              UNION
              SELECT group_id FROM known_groups WHERE organization_id = ?1
              ORDER BY 1",
