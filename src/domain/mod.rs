@@ -3,6 +3,8 @@
 pub mod action;
 pub mod caller;
 pub mod diff;
+pub mod door;
+pub mod drift;
 pub mod endpoint;
 pub mod event;
 pub mod group;

@@ -6,7 +6,8 @@
 //! The nearest full state lies ahead: the next event says what it found. Between that and the time asked
 //! for, differences are undone, newest first. Without one the newest knowledge takes its place, and what
 //! is still open comes from the events before, forwards. An event that changed nothing, because it was
-//! refused or because nobody knows, changes nothing here.
+//! refused or because nobody knows, changes nothing here. What was noticed in a list happened somewhere
+//! between two lists, and counts from the later one on, which is when it was known.
 //!
 //! Pure: [`Step::of`] picks out of an event what it says of one group, [`at`] puts steps together.
 

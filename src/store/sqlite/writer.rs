@@ -19,12 +19,13 @@ use sqlx::Connection as _;
 use sqlx::sqlite::SqliteConnection;
 use tokio::sync::{mpsc, oneshot};
 
+use super::drift::{self, Noticed};
 use super::learn;
 use super::presence::Presence;
 use super::write;
 use crate::domain::caller::Person;
 use crate::domain::event::{Draft, Intent};
-use crate::store::{Learned, StoreError};
+use crate::store::{Learned, StoreError, views};
 
 /// How many commands one transaction takes at most.
 const BATCH: usize = 256;
@@ -250,8 +251,12 @@ impl Writer {
     }
 
     async fn apply(&mut self, jobs: &[Job]) -> Result<(), StoreError> {
-        apply(&mut self.connection, jobs).await?;
-        self.run("COMMIT").await
+        let noticed = apply(&mut self.connection, jobs).await?;
+        self.run("COMMIT").await?;
+        for (organization, count) in noticed {
+            views::log(organization, count);
+        }
+        Ok(())
     }
 
     // Not by sqlx's `Transaction`: it counts how deep it is in transactions, and a rollback that
@@ -273,20 +278,25 @@ impl Writer {
     }
 }
 
-async fn apply(connection: &mut SqliteConnection, jobs: &[Job]) -> Result<(), StoreError> {
+async fn apply(
+    connection: &mut SqliteConnection,
+    jobs: &[Job],
+) -> Result<Vec<Noticed>, StoreError> {
+    // The last row of the trail: read once, then it is the one that was written last.
     let mut head = None;
+    let mut noticed = Vec::new();
     for job in jobs {
         match &job.write {
             Write::Intend(intent) => write::intent(connection, intent).await?,
             Write::Complete(draft, learned) => {
-                let previous = match head.take() {
-                    Some(link) => Some(link),
-                    None => write::head(connection).await?,
-                };
-                head = Some(write::event(connection, previous.as_ref(), draft).await?);
+                write::append(connection, &mut head, draft).await?;
+                drift::conclude(connection, draft, learned).await?;
                 learn::all(connection, learned).await?;
             }
-            Write::Learn(learned) => learn::all(connection, learned).await?,
+            Write::Learn(learned) => {
+                noticed.extend(drift::observe(connection, &mut head, learned).await?);
+                learn::all(connection, learned).await?;
+            }
             Write::Remember(credential_id, person, at) => {
                 learn::person(connection, credential_id, person, *at).await?;
             }
@@ -294,7 +304,7 @@ async fn apply(connection: &mut SqliteConnection, jobs: &[Job]) -> Result<(), St
             Write::Settle => {}
         }
     }
-    Ok(())
+    Ok(noticed)
 }
 
 fn answer(jobs: impl IntoIterator<Item = Job>, result: &Result<(), StoreError>) {
