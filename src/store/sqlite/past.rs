@@ -38,7 +38,7 @@ impl Reader {
         let time = rfc3339(time);
         let boundary = self.last_until(&time).await?;
         let mut groups = Vec::new();
-        for id in self.groups_of(organization).await? {
+        for id in self.mentioned_groups(organization).await? {
             let mut state = self.group_at(id, organization, &time, boundary).await?;
             if let State::Present(facts) = &mut state
                 && let Some(users) = &mut facts.users
@@ -145,7 +145,10 @@ impl Reader {
     }
 
     // Every group of which anything is known; from one to the next by index, however many rows each has.
-    async fn groups_of(&self, organization: OrganizationId) -> Result<Vec<GroupId>, StoreError> {
+    async fn mentioned_groups(
+        &self,
+        organization: OrganizationId,
+    ) -> Result<Vec<GroupId>, StoreError> {
         let ids: Vec<i64> = sqlx::query_scalar(
             "WITH RECURSIVE
              alone (number) AS (
