@@ -12,4 +12,5 @@ pub mod ids;
 pub mod label;
 pub mod operations;
 pub mod redact;
+pub mod replay;
 pub mod row;

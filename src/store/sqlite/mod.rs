@@ -4,9 +4,11 @@
 //! crash left behind into events, before anybody can write. A second process may open the same file:
 //! it writes behind the first one's rows and leaves the first one's intents alone.
 
+mod actor;
 mod drift;
 mod learn;
 mod open;
+mod past;
 mod presence;
 mod query;
 mod reader;
