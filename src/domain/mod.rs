@@ -2,6 +2,8 @@
 
 pub mod action;
 pub mod caller;
+pub mod canonical;
+pub mod checkpoint;
 pub mod diff;
 pub mod endpoint;
 pub mod event;
