@@ -14,6 +14,7 @@ pub(super) async fn run(reader: &Reader, out: &mut impl Write) -> anyhow::Result
         Verdict::Intact {
             rows,
             head: Some(head),
+            ..
         } => {
             let noun = if rows == 1 { "row" } else { "rows" };
             writeln!(
