@@ -212,7 +212,7 @@ fn event(row: &SqliteRow) -> Result<Event, StoreError> {
 }
 
 // `seq`, the columns, `salt`, `prev_hash`, `hash`.
-fn stored(row: &SqliteRow) -> Result<Stored, StoreError> {
+pub(super) fn stored(row: &SqliteRow) -> Result<Stored, StoreError> {
     let end = COLUMNS.len() + 1;
     let seq: i64 = row.try_get(0)?;
     let cells = (1..end).map(|index| cell(row, index));

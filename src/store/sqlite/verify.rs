@@ -20,6 +20,7 @@ use futures_util::stream::{self, StreamExt as _};
 
 use self::run::Run;
 use self::vouched::Vouched;
+pub(super) use self::vouched::entry;
 use super::Reader;
 use crate::domain::row::{Broken, GENESIS, Link};
 use crate::store::StoreError;
