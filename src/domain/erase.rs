@@ -219,8 +219,9 @@ impl Eraser {
         match serde_json::from_str::<Value>(text) {
             Ok(mut value) if value.is_object() || value.is_array() => {
                 let found = json::erase(self, &mut value, Context::Unsaid);
-                // What a reader of the parsed JSON does not see, such as a key that comes twice.
-                let hidden = !found && self.text(text, false).is_some();
+                // What a reader of the parsed JSON does not see: a key that comes twice.
+                let in_text = |text: &str| self.text(text, false).is_some();
+                let hidden = !found && in_text(text) && !in_text(&value.to_string());
                 (found || hidden).then(|| value.to_string())
             }
             Ok(_) | Err(_) => self.text(text, false).map(|after| {

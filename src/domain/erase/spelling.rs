@@ -91,16 +91,18 @@ impl Spelling {
                 None => return Some(length),
             }
         }
-        let length = self.digits.len();
-        let is_number = rest.starts_with(&self.digits) && !rest[length..].starts_with(is_word);
+        let behind = rest.strip_prefix(self.digits.as_str())?;
+        if behind.starts_with(is_word) {
+            return None;
+        }
         // Not the fraction of another number, nor a part of a time or an address.
-        let is_part = before.ends_with(['.', '-']) || rest[length..].starts_with(['.', ':']);
+        let is_part = before.ends_with(['.', '-']) || behind.starts_with(['.', ':']);
         let is_theirs = match said_before(before) {
             Context::People => true,
             Context::Others => false,
             Context::Unsaid => is_distinctive(&self.digits) || loose && !is_part,
         };
-        (is_number && is_theirs).then_some(length)
+        is_theirs.then_some(self.digits.len())
     }
 }
 

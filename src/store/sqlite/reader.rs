@@ -216,7 +216,9 @@ pub(super) fn stored(row: &SqliteRow) -> Result<Stored, StoreError> {
     let end = COLUMNS.len() + 1;
     let seq: i64 = row.try_get(0)?;
     let cells = (1..end).map(|index| cell(row, index));
-    let salt: Vec<u8> = row.try_get(end)?;
+    // The same bytes as text would be another value.
+    let is_blob = row.try_get_raw(end)?.type_info().name() == "BLOB";
+    let salt: Vec<u8> = if is_blob { row.try_get(end)? } else { vec![] };
     Ok(Stored {
         row: Row(cells.collect::<Result<_, _>>()?),
         salt: salt

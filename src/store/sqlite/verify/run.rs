@@ -16,7 +16,7 @@ use crate::store::StoreError;
 pub(super) const FIRST: i64 = 64;
 
 /// How many bytes a run ought to have: enough to pay for a statement, few enough for several at once.
-const SIZE: usize = 512 * 1024;
+const SIZE: usize = 192 * 1024;
 
 /// No run has more rows, so that a few large ones in a row of small ones do no harm.
 const MOST: usize = 512;
@@ -59,14 +59,18 @@ impl Run {
         to: i64,
         step: &AtomicI64,
     ) -> Result<Self, StoreError> {
-        let mut transaction = reader.pool.begin().await?;
-        let entries = if vouched.has_redactions() {
-            entries(&mut transaction, from, to).await?
+        let (text, entries) = if vouched.has_redactions() {
+            // One state of both tables: a redaction writes to both at once.
+            let mut transaction = reader.pool.begin().await?;
+            let entries = entries(&mut transaction, from, to).await?;
+            let text = scan::run(&mut transaction, from, to).await?;
+            transaction.commit().await?;
+            (text, entries)
         } else {
-            BTreeMap::new()
+            let mut connection = reader.pool.acquire().await?;
+            let text = scan::run(&mut connection, from, to).await?;
+            (text, BTreeMap::new())
         };
-        let text = scan::run(&mut transaction, from, to).await?;
-        transaction.commit().await?;
         let mut walk = Walk {
             run: Self {
                 first: None,

@@ -51,15 +51,16 @@ static RUN: LazyLock<String> = LazyLock::new(|| {
     for Member { name, .. } in SORTED.iter() {
         if LONG.contains(name) {
             short.push(format!("typeof({name}), octet_length({name})"));
-            long.push(format!("coalesce({name}, '')"));
+            long.push(*name);
         } else {
             short.push((*name).to_owned());
         }
     }
     format!(
-        "SELECT group_concat(json_array({}) || {}, '') FROM audit_events WHERE seq BETWEEN ? AND ?",
+        // `concat` takes null for nothing, and copies each value once: `||` would do so for each behind it.
+        "SELECT group_concat(concat(json_array({}), {}), '') FROM audit_events WHERE seq BETWEEN ? AND ?",
         short.join(", "),
-        long.join(" || ")
+        long.join(", ")
     )
 });
 
