@@ -26,9 +26,10 @@ use crate::cache::epochs::Epochs;
 use crate::cache::fills::Fills;
 use crate::cache::lists::Lists;
 use crate::clock::Clock;
-use crate::config::Config;
+use crate::config::{Config, Retention};
 use crate::domain::action::Outcome;
 use crate::domain::caller::Key;
+use crate::domain::checkpoint::SigningKey;
 use crate::domain::endpoint::Touches;
 use crate::layers::Peer;
 use crate::layers::audit::{Recorder, Turns};
@@ -42,6 +43,7 @@ use crate::stack::{self, Parts, Proxy};
 use crate::store::filter::Filter;
 use crate::store::sqlite::SqliteStore;
 use crate::store::{Identities, KnownGroups, Trail};
+use crate::upkeep::{self, Due, Signer};
 use crate::upstream::Upstream;
 
 /// See the [module](self).
@@ -51,6 +53,8 @@ pub struct App {
     new_token: Option<String>,
     limits: ServerLimits,
     store: SqliteStore,
+    signer: Signer,
+    retention: (Retention, Clock),
     tasks: TaskTracker,
 }
 
@@ -159,6 +163,9 @@ impl App {
             public_metrics: config.admin.public_metrics,
             readiness: Readiness::new(trail),
         });
+        let signing = SigningKey::of(&key);
+        let signer = Signer::new(store.clone(), signing, clock.clone(), Due::default()).await?;
+        let retention = (config.audit.retention, clock.clone());
         let quota = Readings::new();
         let parts = Parts {
             config,
@@ -177,6 +184,8 @@ impl App {
             new_token,
             limits,
             store,
+            signer,
+            retention,
             tasks,
         })
     }
@@ -212,6 +221,8 @@ impl App {
             admin,
             limits,
             store,
+            signer,
+            retention,
             tasks,
             ..
         } = self;
@@ -225,8 +236,10 @@ impl App {
         let (listener, router) = admin;
         let admin =
             Server::new(listener, limits).run(move |_| served(router.clone()), stop.clone());
+        let old = prune(store.clone(), retention, stop.clone());
         // One grace for all: connections first, then what their callers left behind.
-        let (deadline, (), ()) = tokio::join!(deadline, proxy, admin);
+        let (deadline, (), (), (), ()) =
+            tokio::join!(deadline, proxy, admin, signer.run(stop.clone()), old);
         tasks.close();
         if tokio::time::timeout_at(deadline, tasks.wait())
             .await
@@ -237,6 +250,13 @@ impl App {
             );
         }
         store.close().await;
+    }
+}
+
+// Removes old events for as long as the gateway runs, if it is to.
+async fn prune(store: SqliteStore, retention: (Retention, Clock), stop: CancellationToken) {
+    if let (Retention::For(keep), clock) = retention {
+        upkeep::prune(store, keep, clock, stop).await;
     }
 }
 

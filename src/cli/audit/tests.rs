@@ -1,3 +1,5 @@
+mod trust;
+
 use std::path::Path;
 
 use clap::Parser;

@@ -41,6 +41,11 @@ impl Reader {
         Ok(Self::connect(path))
     }
 
+    /// Closes its connections.
+    pub async fn close(&self) {
+        self.pool.close().await;
+    }
+
     /// Connects when somebody first asks.
     pub(super) fn connect(path: &Path) -> Self {
         let pool = SqlitePoolOptions::new()
