@@ -130,7 +130,9 @@ async fn one_byte_of_any_column_is_found_at_its_row() {
     let place = Place::with_events(5).await;
     // All of it in one file, and where a page was full once, no second copy that nobody reads.
     let mut raw = place.raw().await;
-    run(&mut raw, "PRAGMA journal_mode = DELETE; VACUUM").await.unwrap();
+    run(&mut raw, "PRAGMA journal_mode = DELETE; VACUUM")
+        .await
+        .unwrap();
     sqlx::Connection::close(raw).await.unwrap();
     let pristine = std::fs::read(&place.path).unwrap();
     let reader = Reader::open(&place.path).await.unwrap();

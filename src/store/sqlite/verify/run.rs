@@ -16,7 +16,7 @@ use crate::store::StoreError;
 pub(super) const FIRST: i64 = 64;
 
 /// How many bytes a run ought to have: enough to pay for a statement, few enough for several at once.
-const SIZE: usize = 192 * 1024;
+const SIZE: usize = 384 * 1024;
 
 /// No run has more rows, so that a few large ones in a row of small ones do no harm.
 const MOST: usize = 512;
@@ -154,25 +154,30 @@ impl Walk {
     }
 
     fn step(&mut self, row: &Raw<'_>) {
-        let link = Link {
-            seq: row.seq,
-            prev_hash: row.prev_hash.to_owned(),
-            hash: row.hash.to_owned(),
-        };
         if row.seq != self.expected {
             return self.missing();
         }
-        if self.run.first.is_none() {
-            self.run.first = Some(link.clone());
-        } else if self.run.last.as_ref().map(|link| &link.hash) != Some(&link.prev_hash) {
-            self.run.fault = Some(Broken::Unlinked { seq: row.seq }.into());
-            return;
+        match &self.run.last {
+            None => self.run.first = Some(link(row)),
+            Some(last) if last.hash != row.prev_hash => {
+                self.run.fault = Some(Broken::Unlinked { seq: row.seq }.into());
+                return;
+            }
+            Some(_) => {}
         }
         if let Some(fault) = self.fault_of(row) {
             self.run.fault = Some(fault);
             return;
         }
-        self.run.last = Some(link);
+        match &mut self.run.last {
+            None => self.run.last = Some(link(row)),
+            // In the same two texts, over and over.
+            Some(last) => {
+                last.seq = row.seq;
+                row.prev_hash.clone_into(&mut last.prev_hash);
+                row.hash.clone_into(&mut last.hash);
+            }
+        }
         self.expected += 1;
     }
 
@@ -214,6 +219,14 @@ impl Walk {
             self.missing();
         }
         self.run
+    }
+}
+
+fn link(row: &Raw<'_>) -> Link {
+    Link {
+        seq: row.seq,
+        prev_hash: row.prev_hash.to_owned(),
+        hash: row.hash.to_owned(),
     }
 }
 

@@ -41,6 +41,21 @@ const NUMBERS: [&str; 10] = [
     "format",
 ];
 
+/// What a member's column is like.
+#[derive(Clone, Copy)]
+struct Kind {
+    is_long: bool,
+    is_number: bool,
+}
+
+// In the order of `SORTED`: looked up once, not for each row.
+static KINDS: LazyLock<[Kind; MEMBERS]> = LazyLock::new(|| {
+    std::array::from_fn(|index| Kind {
+        is_long: LONG.contains(&SORTED[index].name),
+        is_number: NUMBERS.contains(&SORTED[index].name),
+    })
+});
+
 static RUN: LazyLock<String> = LazyLock::new(|| {
     let mut short = vec![
         "CASE typeof(salt) WHEN 'blob' THEN hex(salt) END".to_owned(),
@@ -116,8 +131,9 @@ pub(super) fn next<'a>(text: &mut &'a str) -> Option<Raw<'a>> {
     let mut pieces = [Piece::Null; MEMBERS];
     let mut lengths = [None; LONG.len()];
     let (mut seq, mut long) = (0, 0);
-    for (piece, member) in pieces.iter_mut().zip(SORTED.iter()) {
-        if LONG.contains(&member.name) {
+    let members = SORTED.iter().zip(KINDS.iter());
+    for (piece, (member, column)) in pieces.iter_mut().zip(members) {
+        if column.is_long {
             let kind = values.text()?;
             let length = values.next()?;
             lengths[long] = match (kind, length) {
@@ -135,8 +151,8 @@ pub(super) fn next<'a>(text: &mut &'a str) -> Option<Raw<'a>> {
     }
     let mut rest = values.rest.strip_prefix(']')?;
     let mut lengths = lengths.into_iter();
-    for (piece, member) in pieces.iter_mut().zip(SORTED.iter()) {
-        if LONG.contains(&member.name)
+    for (piece, column) in pieces.iter_mut().zip(KINDS.iter()) {
+        if column.is_long
             && let Some(length) = lengths.next().flatten()
         {
             let (value, behind) = rest.split_at_checked(length)?;
