@@ -25,6 +25,7 @@ use crate::body::Body;
 use crate::cache::epochs::Epochs;
 use crate::cache::fills::Fills;
 use crate::cache::lists::Lists;
+use crate::cache::tags::Tags;
 use crate::clock::Clock;
 use crate::config::{Config, Retention};
 use crate::domain::action::Outcome;
@@ -32,7 +33,7 @@ use crate::domain::caller::Key;
 use crate::domain::checkpoint::SigningKey;
 use crate::domain::endpoint::Touches;
 use crate::layers::Peer;
-use crate::layers::audit::{Recorder, Turns};
+use crate::layers::audit::{RECENT, Recent, Recorder, Turns};
 use crate::layers::cache::CacheLayer;
 use crate::metrics::Metrics;
 use crate::people::{Lookup, People};
@@ -45,6 +46,7 @@ use crate::store::sqlite::SqliteStore;
 use crate::store::{Identities, KnownGroups, Trail};
 use crate::upkeep::{self, Due, Signer};
 use crate::upstream::Upstream;
+use crate::watch::{self, Watch};
 
 /// See the [module](self).
 pub struct App {
@@ -56,7 +58,11 @@ pub struct App {
     signer: Signer,
     retention: (Retention, Clock),
     tasks: TaskTracker,
+    watches: Vec<Watch>,
 }
+
+/// As many events as a start looks back over.
+const MOST_RECENT: u32 = 1000;
 
 /// The file with the admin token that is made where none is set.
 const TOKEN_FILE: &str = "tollgate.token";
@@ -99,6 +105,7 @@ impl App {
         }
 
         let tasks = TaskTracker::new();
+        let (quota, tags) = (Readings::new(), Tags::new());
         let upstream = Upstream::new(
             config.upstream.connect_timeout,
             config.upstream.request_timeout,
@@ -112,6 +119,7 @@ impl App {
         let people = People::new(
             identities,
             lookup(&config, &upstream)?,
+            quota.clone(),
             clock.clone(),
             tasks.clone(),
         );
@@ -126,6 +134,10 @@ impl App {
             max_body_size: bytes(config.audit.max_body_size),
             body_timeout: config.upstream.request_timeout,
             turns: Turns::default(),
+            recent: recent(&store, clock.now()).await?,
+            tags: tags.clone(),
+            quota: quota.clone(),
+            reserve: config.quota.reserve.into(),
             slots: Arc::new(Semaphore::new(config.limits.max_in_flight)),
             tasks: tasks.clone(),
             clock: clock.clone(),
@@ -140,6 +152,7 @@ impl App {
         let lists = || Lists::new(max_size, longest, Arc::clone(&epochs), metrics.clone());
         let cache = CacheLayer {
             lists: config.cache.enabled.then(lists),
+            tags,
             fills: Fills::new(config.limits.max_in_flight),
             epochs: Arc::clone(&epochs),
             known,
@@ -166,18 +179,37 @@ impl App {
         let signing = SigningKey::of(&key);
         let signer = Signer::new(store.clone(), signing, clock.clone(), Due::default()).await?;
         let retention = (config.audit.retention, clock.clone());
-        let quota = Readings::new();
+        let watched = config.watch.clone();
+        let reserve = config.quota.reserve;
+        for watch in &watched {
+            // For the mistakes in it; each round reads it anew.
+            watch::authorization(&watch.credential_file)?;
+            secret_file::warn_if_shared(
+                &watch.credential_file,
+                "the credential_file of a [[watch]]",
+            )?;
+        }
         let parts = Parts {
             config,
-            key,
-            clock,
+            key: key.clone(),
+            clock: clock.clone(),
             metrics,
             epochs,
             recorder,
             cache,
-            quota,
+            quota: quota.clone(),
         };
-        let proxy = stack::proxy(parts, upstream);
+        let (proxy, lists) = stack::proxy(parts, upstream);
+        let watches = watched.into_iter().map(|watch| Watch {
+            organization: watch.organization,
+            credential_file: watch.credential_file,
+            every: watch.every,
+            reserve,
+            quota: quota.clone(),
+            key: key.clone(),
+            clock: clock.clone(),
+            lists: lists.clone(),
+        });
         Ok(Self {
             proxy: (proxy_listener, proxy),
             admin: (admin_listener, admin),
@@ -187,6 +219,7 @@ impl App {
             signer,
             retention,
             tasks,
+            watches: watches.collect(),
         })
     }
 
@@ -224,8 +257,12 @@ impl App {
             signer,
             retention,
             tasks,
+            watches,
             ..
         } = self;
+        for watch in watches {
+            tasks.spawn(watch.run(stop.clone()));
+        }
         let deadline = async {
             stop.cancelled().await;
             Instant::now() + limits.shutdown_grace
@@ -296,6 +333,17 @@ async fn is_doubtful(store: &SqliteStore, now: Timestamp, grace: Duration) -> an
         .and_then(|event| event.completed_at.parse::<Timestamp>().ok());
     let grace = SignedDuration::try_from(grace).unwrap_or(SignedDuration::MAX);
     Ok(last.is_some_and(|at| now.duration_since(at) < grace))
+}
+
+// What was changed just before a restart has to do with what comes just after it.
+async fn recent(store: &SqliteStore, now: Timestamp) -> anyhow::Result<Recent> {
+    let of_late = Filter {
+        since: now.checked_sub(RECENT).ok(),
+        ..Filter::default()
+    };
+    let mut page = store.reader().events(&of_late, None, MOST_RECENT).await?;
+    page.events.reverse();
+    Ok(Recent::of(&page.events))
 }
 
 async fn bind(key: &str, address: SocketAddr) -> anyhow::Result<TcpListener> {

@@ -41,6 +41,10 @@ pub enum ProxyError {
         /// Why it could not be written.
         source: StoreError,
     },
+    /// The list that the caller's `If-Match` names has changed since, or cannot be asked for. Nothing was
+    /// sent.
+    #[error("{0}; nothing was sent: read it again, then decide")]
+    ChangedSince(&'static str),
     /// More requests are in flight than `limits.max_in_flight` allows. Nothing was sent.
     #[error("too many requests are in flight; try again in a moment")]
     Overloaded,
@@ -108,6 +112,11 @@ impl ProxyError {
                 "Overloaded",
                 StatusCode::SERVICE_UNAVAILABLE,
             ),
+            Self::ChangedSince(_) => (
+                "urn:tollgate:changed-since",
+                "Changed since",
+                StatusCode::PRECONDITION_FAILED,
+            ),
             Self::BadRequest(_) | Self::BodyIncomplete(_) => (
                 "urn:tollgate:bad-request",
                 "Bad request",
@@ -137,6 +146,7 @@ impl ProxyError {
             Self::ConnectFailed(_)
             | Self::AuditUnavailable(_)
             | Self::Overloaded
+            | Self::ChangedSince(_)
             | Self::BadRequest(_)
             | Self::BodyIncomplete(_) => Outcome::NotSent,
             Self::Recorded { error, .. } => error.outcome(),

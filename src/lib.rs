@@ -42,3 +42,4 @@ pub mod store;
 pub mod telemetry;
 pub mod upkeep;
 pub mod upstream;
+pub mod watch;

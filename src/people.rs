@@ -4,7 +4,7 @@
 //! credential, at most once at a time for each and not again within `identity.ttl`, also over a
 //! restart; a few at a time in all. Of its answer, which repeats the API token, only number, address and name are read; the
 //! rest is never kept, logged or shown. A credential that upstream refuses is not asked for again for
-//! a while.
+//! a while, and none is while its own quota for such requests is gone.
 
 use std::collections::HashSet;
 use std::fmt;
@@ -17,7 +17,8 @@ use jiff::{SignedDuration, Timestamp};
 use moka::sync::Cache;
 use serde::Deserialize;
 use tokio::sync::Semaphore;
-use tokio::time::timeout;
+use tokio::task::JoinHandle;
+use tokio::time::{Instant, timeout};
 use tokio_util::task::TaskTracker;
 use tower::ServiceExt as _;
 use tower::util::BoxCloneSyncService;
@@ -27,6 +28,7 @@ use crate::clock::Clock;
 use crate::domain::caller::{Caller, Credential, Fingerprint, Person};
 use crate::domain::ids::UserId;
 use crate::error::ProxyError;
+use crate::quota::{Pool, Reading, Readings};
 use crate::store::Identities;
 
 /// The way to upstream.
@@ -39,10 +41,12 @@ pub struct People(Arc<Inner>);
 struct Inner {
     identities: Arc<dyn Identities>,
     known: Cache<Fingerprint, (Person, Timestamp)>,
-    /// Not to be asked for now: under way, or refused not long ago.
-    asked: Cache<Fingerprint, ()>,
+    /// Not to be asked for now: refused not long ago.
+    refused: Cache<Fingerprint, ()>,
+    /// Being asked for.
     asking: Mutex<HashSet<Fingerprint>>,
     slots: Arc<Semaphore>,
+    quota: Readings,
     lookup: Option<Lookup>,
     clock: Clock,
     tasks: TaskTracker,
@@ -68,7 +72,7 @@ struct Me {
 
 // A credential that was refused may become valid, but not often enough to spend quota on.
 const PAUSE: Duration = Duration::from_secs(300);
-const PATIENCE: Duration = Duration::from_secs(30);
+const PATIENCE: Duration = Duration::from_secs(10);
 const LARGEST: usize = 1 << 20;
 const MOST: u64 = 10_000;
 const AT_ONCE: usize = 8;
@@ -76,22 +80,25 @@ const AT_ONCE: usize = 8;
 // === impl People ===
 
 impl People {
-    /// Remembers in `identities`; looks nobody up without `lookup`. Lookups run in `tasks`.
+    /// Remembers in `identities`; looks nobody up without `lookup`, nor who has no `quota` left for it.
+    /// Lookups run in `tasks`.
     pub fn new(
         identities: Arc<dyn Identities>,
         lookup: Option<Lookup>,
+        quota: Readings,
         clock: Clock,
         tasks: TaskTracker,
     ) -> Self {
         Self(Arc::new(Inner {
             identities,
             known: Cache::new(MOST),
-            asked: Cache::builder()
+            refused: Cache::builder()
                 .max_capacity(MOST)
                 .time_to_live(PAUSE)
                 .build(),
             asking: Mutex::default(),
             slots: Arc::new(Semaphore::new(AT_ONCE)),
+            quota,
             lookup,
             clock,
             tasks,
@@ -122,33 +129,53 @@ impl People {
     /// Begins to look up who is behind `caller`, unless that is known and not too old. Later calls of
     /// [`person`](Self::person) see the result. Not to be called for credentials that upstream did not know.
     pub fn look_up(&self, caller: &Caller) {
-        let Some(lookup) = &self.0.lookup else {
-            return;
-        };
+        drop(self.begin(caller));
+    }
+
+    /// The person behind `caller`, looked up if need be: for changes of which nothing can be told
+    /// without them. As [`person`](Self::person) where it takes too long or must not be asked.
+    pub async fn identify(&self, caller: &Caller) -> Person {
+        let person = self.person(caller).await;
+        if person.user_id.is_some() {
+            return person;
+        }
+        if let Some(lookup) = self.begin(caller)
+            && timeout(PATIENCE, lookup).await.is_ok()
+        {
+            return self.person(caller).await;
+        }
+        person
+    }
+
+    // `None` where nothing is to be asked, or somebody else is asking.
+    fn begin(&self, caller: &Caller) -> Option<JoinHandle<()>> {
+        let lookup = self.0.lookup.as_ref()?;
         let fingerprint = caller.fingerprint;
         let ttl = SignedDuration::try_from(lookup.ttl).unwrap_or(SignedDuration::MAX);
         let current = |(_, at): (Person, Timestamp)| self.0.clock.now().duration_since(at) < ttl;
         if self.0.known.get(&fingerprint).is_some_and(current)
-            || self.0.asked.contains_key(&fingerprint)
+            || self.0.refused.contains_key(&fingerprint)
+            || !self
+                .0
+                .quota
+                .affords(fingerprint, Pool::Me, 0, Instant::now())
         {
-            return;
+            return None;
         }
-        let Ok(slot) = Arc::clone(&self.0.slots).try_acquire_owned() else {
-            return;
-        };
+        let slot = Arc::clone(&self.0.slots).try_acquire_owned().ok()?;
         if !self.asking().insert(fingerprint) {
-            return;
+            return None;
         }
         let people = self.clone();
         let credential = caller.credential.clone();
-        self.0.tasks.spawn(async move {
+        Some(self.0.tasks.spawn(async move {
             let _slot = slot;
             if let Err(reason) = people.ask(fingerprint, &credential).await {
-                people.0.asked.insert(fingerprint, ());
+                people.0.refused.insert(fingerprint, ());
                 tracing::debug!(reason, "Upstream did not tell who is behind a credential");
             }
             people.asking().remove(&fingerprint);
-        });
+        }))
     }
 
     async fn ask(
@@ -171,6 +198,9 @@ impl People {
             .oneshot(request)
             .await
             .map_err(|_| "no answer")?;
+        if let Some(reading) = Reading::of(answer.headers(), Instant::now()) {
+            self.0.quota.note(fingerprint, Pool::Me, reading);
+        }
         if !answer.status().is_success() {
             return Err("the credential was refused, or the quota is gone");
         }
@@ -216,6 +246,14 @@ mod tests {
         r#"{"id":5,"email":"ann@acme.example","fullname":"Ann","api_token":"s3cret"}"#;
 
     fn people(store: &Arc<MemoryStore>, status: u16) -> (People, Arc<Mutex<usize>>, TaskTracker) {
+        with_quota(store, status, Readings::new())
+    }
+
+    fn with_quota(
+        store: &Arc<MemoryStore>,
+        status: u16,
+        quota: Readings,
+    ) -> (People, Arc<Mutex<usize>>, TaskTracker) {
         let asked = Arc::new(Mutex::new(0));
         let count = Arc::clone(&asked);
         let client = service_fn(move |_: Request<Body>| {
@@ -223,6 +261,8 @@ mod tests {
             async move {
                 Ok(Response::builder()
                     .status(status)
+                    .header("x-toggl-quota-remaining", "0")
+                    .header("x-toggl-quota-resets-in", "60")
                     .body(Body::full(BODY))
                     .unwrap())
             }
@@ -238,6 +278,7 @@ mod tests {
             People::new(
                 identities,
                 Some(lookup),
+                quota,
                 Clock::from_fn(|| Timestamp::UNIX_EPOCH),
                 tasks.clone(),
             ),
@@ -270,6 +311,25 @@ mod tests {
         assert_eq!(restarted.person(&ann()).await, person);
         restarted.look_up(&ann());
         assert_eq!(*asked.lock().unwrap(), 0);
+    }
+
+    #[tokio::test]
+    async fn nobody_is_asked_for_while_their_quota_is_gone() {
+        let quota = Readings::new();
+        let ask = async || {
+            // Nobody remembers: each is a start with an empty database.
+            let store = Arc::new(MemoryStore::default());
+            let (people, asked, _) = with_quota(&store, 200, quota.clone());
+            let name = people.identify(&ann()).await.name;
+            let asked = *asked.lock().unwrap();
+            (name, asked)
+        };
+        assert_eq!(ask().await, (Some("Ann".to_owned()), 1));
+        assert_eq!(
+            ask().await,
+            (None, 0),
+            "the answer said that nothing is left"
+        );
     }
 
     #[tokio::test]

@@ -1,7 +1,7 @@
 //! What is left of the quota, as far as upstream's answers told.
 //!
-//! Upstream counts per person and organization and says on its answers what is left. Kept here per
-//! credential and organization, in memory, in a bounded table: after a restart the next answer tells
+//! Upstream counts per person and organization, apart from what is about the person alone, and says on
+//! its answers what is left. Kept here per credential and [`Pool`], in memory, in a bounded table: after a restart the next answer tells
 //! again.
 
 use std::time::Duration;
@@ -22,9 +22,20 @@ pub struct Reading {
     pub resets_at: Instant,
 }
 
-/// The last reading of each credential and organization.
+/// What upstream counts a request against.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Pool {
+    /// The person's requests in an organization.
+    Organization(OrganizationId),
+    /// The person's requests about themselves.
+    Me,
+    /// The request does not say.
+    Unclear,
+}
+
+/// The last reading of each credential and pool.
 #[derive(Clone, Debug)]
-pub struct Readings(Cache<(Fingerprint, Option<OrganizationId>), Reading>);
+pub struct Readings(Cache<(Fingerprint, Pool), Reading>);
 
 // An hour is upstream's window: an older reading says nothing.
 const WINDOW: Duration = Duration::from_secs(3600);
@@ -45,6 +56,16 @@ impl Reading {
     }
 }
 
+// === impl Pool ===
+
+impl Pool {
+    /// The pool of requests in `organization`, if they say which.
+    #[must_use]
+    pub fn of(organization: Option<OrganizationId>) -> Self {
+        organization.map_or(Self::Unclear, Self::Organization)
+    }
+}
+
 // === impl Readings ===
 
 impl Readings {
@@ -60,26 +81,23 @@ impl Readings {
     }
 
     /// Takes over what an answer told.
-    pub fn note(
-        &self,
-        caller: Fingerprint,
-        organization: Option<OrganizationId>,
-        reading: Reading,
-    ) {
-        self.0.insert((caller, organization), reading);
+    pub fn note(&self, caller: Fingerprint, pool: Pool, reading: Reading) {
+        self.0.insert((caller, pool), reading);
     }
 
     /// The last reading, unless the quota was filled up again since.
     #[must_use]
-    pub fn last(
-        &self,
-        caller: Fingerprint,
-        organization: Option<OrganizationId>,
-        now: Instant,
-    ) -> Option<Reading> {
+    pub fn last(&self, caller: Fingerprint, pool: Pool, now: Instant) -> Option<Reading> {
         self.0
-            .get(&(caller, organization))
+            .get(&(caller, pool))
             .filter(|reading| reading.resets_at > now)
+    }
+
+    /// Whether more than `reserve` requests are left, as far as anybody told.
+    #[must_use]
+    pub fn affords(&self, caller: Fingerprint, pool: Pool, reserve: u64, now: Instant) -> bool {
+        self.last(caller, pool, now)
+            .is_none_or(|reading| reading.remaining > reserve)
     }
 }
 
@@ -110,14 +128,16 @@ mod tests {
         assert_eq!(Reading::of(&headers("seven", "60"), now), None);
         let caller = Key::new(&[1; 32]).fingerprint(&Credential::of(&headers("1", "1")).unwrap());
         let readings = Readings::new();
-        readings.note(caller, None, reading);
+        let (pool, later) = (Pool::Me, now + Duration::from_secs(60));
+        readings.note(caller, pool, reading);
         assert_eq!(
-            readings.last(caller, None, now + Duration::from_secs(59)),
+            readings.last(caller, pool, later - Duration::from_secs(1)),
             Some(reading)
         );
-        assert_eq!(
-            readings.last(caller, None, now + Duration::from_secs(60)),
-            None
-        );
+        assert_eq!(readings.last(caller, pool, later), None);
+        assert_eq!(readings.last(caller, Pool::Unclear, now), None);
+        assert!(readings.affords(caller, pool, 6, now));
+        assert!(!readings.affords(caller, pool, 7, now));
+        assert!(readings.affords(caller, pool, 7, later), "filled up again");
     }
 }

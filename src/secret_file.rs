@@ -1,4 +1,5 @@
-//! Secrets that a gateway makes for itself on its first start, and keeps in a file of its own.
+//! Secrets in files: those that a gateway makes for itself on its first start and keeps in a file of its
+//! own, and those that somebody has put there for it.
 
 use std::fs::{self, OpenOptions};
 use std::io::{self, Write as _};
@@ -51,11 +52,39 @@ fn parse(text: &str, path: &Path, what: &str) -> anyhow::Result<[u8; 32]> {
             about()
         )
     })?;
-    let mode = fs::metadata(path).with_context(about)?.permissions().mode();
-    if mode & 0o077 != 0 {
-        tracing::warn!("{} can be read by others: chmod 600 it", about());
-    }
+    warn_if_shared(path, what).with_context(about)?;
     Ok(secret)
+}
+
+/// The one line in a file that somebody has put there, without its end.
+///
+/// # Errors
+///
+/// When the file cannot be read, or holds less or more. What it holds is not told.
+pub fn read_line(path: &Path, what: &str) -> anyhow::Result<String> {
+    let about = || format!("{what} {}", path.display());
+    let text = fs::read_to_string(path).with_context(|| format!("{} cannot be read", about()))?;
+    let line = text.trim();
+    if line.is_empty() || line.contains(char::is_control) {
+        anyhow::bail!("{} does not hold one line with the secret", about());
+    }
+    Ok(line.to_owned())
+}
+
+/// Warns if a file with a secret can be read by others than its owner.
+///
+/// # Errors
+///
+/// When the system does not tell.
+pub fn warn_if_shared(path: &Path, what: &str) -> io::Result<()> {
+    let mode = fs::metadata(path)?.permissions().mode();
+    if mode & 0o077 != 0 {
+        tracing::warn!(
+            "{what} {} can be read by others: chmod 600 it",
+            path.display()
+        );
+    }
+    Ok(())
 }
 
 fn make(path: &Path, text: &str) -> io::Result<()> {

@@ -12,6 +12,7 @@ use crate::cache::epochs::Epochs;
 use crate::clock::Clock;
 use crate::config::Config;
 use crate::domain::caller::Key;
+use crate::error::ProxyError;
 use crate::layers::audit::{AuditLayer, Recorder};
 use crate::layers::cache::CacheLayer;
 use crate::layers::classify::ClassifyLayer;
@@ -22,6 +23,7 @@ use crate::layers::limit::LimitLayer;
 use crate::layers::observe::ObserveLayer;
 use crate::layers::quota::QuotaLayer;
 use crate::layers::rescue::RescueLayer;
+use crate::layers::{Answer, Call};
 use crate::metrics::Metrics;
 use crate::quota::Readings;
 use crate::upstream::Upstream;
@@ -49,8 +51,11 @@ pub struct Parts {
     pub quota: Readings,
 }
 
-/// What every request walks through, outermost first.
-pub fn proxy(parts: Parts, upstream: Upstream) -> Proxy {
+/// The way to upstream's lists for the gateway itself, by the cache that everybody shares.
+pub type Lists = BoxCloneSyncService<Call, Answer, ProxyError>;
+
+/// What every request walks through, outermost first; and the inner part of it alone.
+pub fn proxy(parts: Parts, upstream: Upstream) -> (Proxy, Lists) {
     let Parts {
         config,
         key,
@@ -66,9 +71,15 @@ pub fn proxy(parts: Parts, upstream: Upstream) -> Proxy {
         scheme: config.upstream.url.scheme().clone(),
         authority: config.upstream.url.authority().clone(),
     };
+    let lists = ServiceBuilder::new()
+        .layer(cache)
+        // Inside the cache, so that a hit costs nothing; outside `forward`, so that it sees every answer.
+        .layer(QuotaLayer::new(quota, metrics.clone()))
+        .layer(ForwardLayer::new(to, "http"))
+        .service(upstream);
     let stack = ServiceBuilder::new()
         // Outermost: also what a limit refuses or a panic ends has its span and its line.
-        .layer(ObserveLayer::new(key.clone(), clock, metrics.clone()))
+        .layer(ObserveLayer::new(key.clone(), clock, metrics))
         // The one place where an error, or a panic, becomes problem+json.
         .layer(RescueLayer)
         // Before any work is done for it. A slot is free again when the answer's *body* has ended.
@@ -81,11 +92,10 @@ pub fn proxy(parts: Parts, upstream: Upstream) -> Proxy {
         .layer(AuditLayer::new(recorder))
         // Inside `audit`: a change refused there closes nothing. Outside `cache`, whose fills ask it.
         .layer(InvalidateLayer::new(epochs))
-        .layer(cache)
-        // Inside the cache, so that a hit costs nothing; outside `forward`, so that it sees every answer.
-        .layer(QuotaLayer::new(quota, metrics))
-        .layer(ForwardLayer::new(to, "http"))
-        .service(upstream);
-    // One box: the full type slows the compiler.
-    BoxCloneSyncService::new(stack)
+        .service(lists.clone());
+    // One box each: the full type slows the compiler.
+    (
+        BoxCloneSyncService::new(stack),
+        BoxCloneSyncService::new(lists),
+    )
 }

@@ -5,4 +5,5 @@ pub mod epochs;
 pub mod fills;
 pub mod key;
 pub mod lists;
+pub mod tags;
 pub mod verdict;

@@ -8,7 +8,6 @@ use ipnet::IpNet;
 
 use super::macros::{choice, section};
 use super::{Database, Retention, Share};
-use crate::domain::ids::OrganizationId;
 use crate::domain::label::Label;
 
 section! {
@@ -95,17 +94,6 @@ choice! {
         /// It only watches: nothing is served from the cache, held back or refused.
         Observe = "observe",
     }
-}
-
-/// `[[watch]]`: a list fetched regularly, to notice changes made elsewhere.
-#[derive(Clone, Debug)]
-pub struct Watch {
-    /// The organization whose groups are fetched.
-    pub organization: OrganizationId,
-    /// The file with the credential to fetch them with.
-    pub credential_file: PathBuf,
-    /// The time between two fetches.
-    pub every: Duration,
 }
 
 /// `[[sink]]`: where events are delivered besides.

@@ -36,6 +36,11 @@ pub(super) fn all(config: &Config, origins: &Origins, broken: &BTreeSet<String>)
             format!("one list of {entry} has no room in the cache of {all}")
         },
     );
+    check.require(
+        config.watch.is_empty() || cache.enabled,
+        &["cache.enabled"],
+        || "a `[[watch]]` notices nothing without the cache; turn it on".to_owned(),
+    );
     check.mistakes
 }
 

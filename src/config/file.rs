@@ -15,6 +15,7 @@ use super::mistake::{Mistake, Origin};
 use super::names::Names;
 use super::setting::Raw;
 use super::values::Values;
+use super::watch;
 
 /// Sets in `values` what `text` says.
 pub(super) fn read(path: &Path, text: &str, names: &Names, values: &mut Values) {
@@ -47,8 +48,7 @@ struct File<'a> {
 impl File<'_> {
     /// The line with the byte at `offset`, counted from 1.
     fn line(&self, offset: usize) -> usize {
-        let before = self.text.as_bytes().iter().take(offset);
-        1 + before.filter(|byte| **byte == b'\n').count()
+        line_of(self.text, offset)
     }
 
     fn at(&self, line: usize) -> Origin {
@@ -91,6 +91,10 @@ impl File<'_> {
     fn document(&mut self, document: &DeTable<'_>) {
         for (name, value) in document {
             let line = self.line(name.span().start);
+            if name.get_ref() == watch::NAME && !self.told(line, watch::NAME) {
+                self.watch(name, value);
+                continue;
+            }
             let name = name.get_ref().as_ref();
             match value.get_ref() {
                 DeValue::Table(section) if self.names.has_section(name) => {
@@ -108,6 +112,15 @@ impl File<'_> {
                 _ => self.entry(name, line, value),
             }
         }
+    }
+
+    fn watch(&mut self, name: &Spanned<impl Sized>, value: &Spanned<DeValue<'_>>) {
+        let (path, text) = (Arc::clone(&self.path), self.text);
+        let origin = |offset| Origin::File {
+            path: Arc::clone(&path),
+            line: line_of(text, offset),
+        };
+        watch::read(name, value.get_ref(), origin, raw, self.values);
     }
 
     fn section(&mut self, section: &str, entries: &DeTable<'_>) {
@@ -161,6 +174,11 @@ impl File<'_> {
             None => format!("is no section; {}", self.names.instead_of(section)),
         }
     }
+}
+
+fn line_of(text: &str, offset: usize) -> usize {
+    let before = text.as_bytes().iter().take(offset);
+    1 + before.filter(|byte| **byte == b'\n').count()
 }
 
 fn is_name(text: &str) -> bool {

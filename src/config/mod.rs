@@ -23,13 +23,12 @@ mod types;
 pub mod units;
 mod url;
 mod values;
+mod watch;
 
 use setting::Setting;
 use values::Values;
 
-pub use changes::{
-    Audit, Guard, GuardMode, Identity, Mode, OnFailure, Scope, Sink, SinkFormat, Watch,
-};
+pub use changes::{Audit, Guard, GuardMode, Identity, Mode, OnFailure, Scope, Sink, SinkFormat};
 pub use load::Sources;
 pub use mistake::{ConfigError, Mistake, Origin, Origins};
 pub use network::{Limits, Listen, Upstream};
@@ -37,6 +36,7 @@ pub use operation::{Admin, AdminToken, Log, LogFormat, Role};
 pub use reads::{Cache, Filters, Pace, Quota};
 pub use types::{LogFilter, Retention, Secret, Share};
 pub use url::{Database, UpstreamUrl};
+pub use watch::Watch;
 
 /// Everything that can be set.
 #[derive(Clone, Debug)]
@@ -132,7 +132,7 @@ impl Config {
             limits: Limits::read(values),
             admin: Admin::read(values),
             log: Log::read(values),
-            watch: Vec::new(),
+            watch: std::mem::take(&mut values.watch),
             sink: Vec::new(),
         }
     }

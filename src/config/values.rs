@@ -4,11 +4,14 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use super::mistake::{Mistake, Origin, Origins};
 use super::setting::{Raw, Setting};
+use super::watch::Watch;
 
 /// What was set, by key, and what was found out about it.
 #[derive(Debug, Default)]
 pub(super) struct Values {
     set: BTreeMap<&'static str, Vec<(Raw, Origin)>>,
+    /// The tables that may stand several times.
+    pub(super) watch: Vec<Watch>,
     pub(super) origins: Origins,
     pub(super) mistakes: Vec<Mistake>,
 }

@@ -119,6 +119,23 @@ pub fn diff(before: Option<&Group>, after: Option<&Group>) -> Vec<Change> {
     changes
 }
 
+/// What changed in those groups of which both states are known; each entry says of which group.
+#[must_use]
+pub fn difference_of_groups(before: &[Group], after: &[Group]) -> Vec<Change> {
+    let mut changes = Vec::new();
+    for new in after {
+        let Some(old) = before.iter().find(|old| old.id == new.id) else {
+            continue;
+        };
+        changes.extend(diff(Some(old), Some(new)).into_iter().map(|change| Change {
+            group_id: Some(new.id),
+            group_name: Some(new.name.clone()),
+            ..change
+        }));
+    }
+    changes
+}
+
 // A group that does not exist has no elements, which is known; one that does may not tell.
 fn side<T>(group: Option<&Group>, elements: impl Fn(&Group) -> Option<Vec<T>>) -> Option<Vec<T>> {
     group.map_or_else(|| Some(Vec::new()), elements)
@@ -208,6 +225,27 @@ pub fn sentence(group_name: Option<&str>, changes: &[Change]) -> String {
     }
 }
 
+/// The changes of several groups as a sentence: `in "Design": added Ann (5); in "Brand": removed Ann (5)`.
+#[must_use]
+pub fn sentence_of_groups(changes: &[Change]) -> String {
+    let mut groups: Vec<Option<GroupId>> = Vec::new();
+    for change in changes {
+        if !groups.contains(&change.group_id) {
+            groups.push(change.group_id);
+        }
+    }
+    let said = groups.into_iter().map(|group| {
+        let of = changes.iter().filter(|change| change.group_id == group);
+        let of: Vec<Change> = of.cloned().collect();
+        let name = of.iter().find_map(|change| change.group_name.as_deref());
+        match (name, group) {
+            (None, Some(id)) => format!("in group {id}: {}", sentence(None, &of)),
+            (name, _) => sentence(name, &of),
+        }
+    });
+    listed(said.collect(), "; ")
+}
+
 // `Ann (5), Bob (6), workspace 2`
 fn elements(changes: &[Change], kind: Kind) -> String {
     let names = changes
@@ -281,6 +319,12 @@ impl Change {
         }
     }
 
+    /// Somebody of whom no number is known, who came into a group or left it.
+    #[must_use]
+    pub fn anybody(kind: Kind) -> Self {
+        Self::new(Field::Users, kind)
+    }
+
     /// A workspace that a group came into or left, where the states themselves are not known.
     #[must_use]
     pub fn workspace(kind: Kind, id: i64) -> Self {
@@ -300,10 +344,11 @@ impl Change {
     }
 
     fn who(&self) -> String {
-        let id = self.id.map_or_else(|| "?".to_owned(), |id| id.to_string());
-        match &self.label {
-            Some(label) => format!("{} ({id})", label.escape_debug()),
-            None => id,
+        match (&self.label, self.id) {
+            (Some(label), Some(id)) => format!("{} ({id})", label.escape_debug()),
+            (Some(label), None) => label.escape_debug().to_string(),
+            (None, Some(id)) => id.to_string(),
+            (None, None) => "?".to_owned(),
         }
     }
 }

@@ -20,7 +20,8 @@ use percent_encoding::percent_decode_str;
 use serde::{Deserialize, Serialize};
 
 use super::action::Action;
-use super::ids::{GroupId, OrganizationId, ProjectGroupId, ProjectId, WorkspaceId};
+use super::door::Door;
+use super::ids::{GroupId, OrganizationId, ProjectGroupId, ProjectId, UserId, WorkspaceId};
 use super::operations::{Class, OPERATIONS, Operation, Scope};
 
 /// What a request asks for.
@@ -30,6 +31,8 @@ pub enum Endpoint {
     List(List),
     /// A change: recorded, and it closes what it touches.
     Change(Change),
+    /// A read about the caller, which has a quota of its own: passed through.
+    Me,
     /// Anything else: passed through.
     Read,
 }
@@ -56,6 +59,8 @@ pub struct Change {
     pub ids: Ids,
     /// Whose lists it may change.
     pub touches: Touches,
+    /// By which door, where memberships change by another endpoint than a group's.
+    pub door: Option<Door>,
 }
 
 /// The numbers in a path, by the names the reference gives them.
@@ -71,6 +76,8 @@ pub struct Ids {
     pub project: Option<ProjectId>,
     /// `{project_group_id}`
     pub project_group: Option<ProjectGroupId>,
+    /// `{user_id}`
+    pub user: Option<UserId>,
 }
 
 /// Whose lists a change may change.
@@ -143,8 +150,10 @@ fn classify_one(method: &Method, normal: &NormalForm<'_>) -> Result<Endpoint, Am
         action,
         ids,
         touches: touches(operation.scope, &ids),
+        door: Door::of(method, operation.path).filter(|_| operation.class == Class::Membership),
     };
     Ok(match operation.class {
+        Class::Read if is_about_the_caller(operation.path) => Endpoint::Me,
         Class::Read => Endpoint::Read,
         Class::List if normal.exact => {
             list(operation, &params).map_or(Endpoint::Read, Endpoint::List)
@@ -165,9 +174,14 @@ fn classify_one(method: &Method, normal: &NormalForm<'_>) -> Result<Endpoint, Am
     })
 }
 
+fn is_about_the_caller(path: &str) -> bool {
+    let rest = path.strip_prefix("/api/v9/me");
+    rest.is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
+}
+
 fn gravity(endpoint: &Endpoint) -> u8 {
     match endpoint {
-        Endpoint::Read | Endpoint::List(_) => 0,
+        Endpoint::Read | Endpoint::Me | Endpoint::List(_) => 0,
         Endpoint::Change(change) => match change.touches {
             Touches::Nothing => 1,
             Touches::Workspace(_) => 2,
@@ -231,6 +245,7 @@ fn unlisted(path: &str) -> Endpoint {
         action: Action::ApiWrite,
         ids,
         touches,
+        door: None,
     })
 }
 
@@ -248,6 +263,7 @@ impl Ids {
             group: number(params, "group_id"),
             project: number(params, "project_id"),
             project_group: number(params, "project_group_id"),
+            user: number(params, "user_id"),
         }
     }
 }
@@ -261,7 +277,7 @@ impl Endpoint {
         match self {
             Self::List(_) => "list",
             Self::Change(_) => "change",
-            Self::Read => "read",
+            Self::Me | Self::Read => "read",
         }
     }
 }
@@ -277,6 +293,23 @@ impl List {
                 Some(organization)
             }
             Self::Workspace(_) | Self::ProjectGroups(_) => None,
+        }
+    }
+
+    /// The path, as upstream has it.
+    #[must_use]
+    pub fn path(&self) -> String {
+        match *self {
+            Self::Organization(organization) => {
+                format!("/api/v9/organizations/{organization}/groups")
+            }
+            Self::OrganizationWorkspace(organization, workspace) => {
+                format!("/api/v9/organizations/{organization}/workspaces/{workspace}/groups")
+            }
+            Self::Workspace(workspace) => format!("/api/v9/workspaces/{workspace}/groups"),
+            Self::ProjectGroups(workspace) => {
+                format!("/api/v9/workspaces/{workspace}/project_groups")
+            }
         }
     }
 

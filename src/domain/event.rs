@@ -30,6 +30,8 @@ pub enum Flag {
     BodyUnread,
     /// A header named another method than the request's own; it is the one that counts and is recorded.
     MethodOverride,
+    /// It was not sent, because the list that its `If-Match` names has changed since.
+    ChangedSince,
     /// The caller had hung up before the answer was there.
     CallerLeft,
     /// The gateway stopped between the intent and the outcome; the row was written at the next start.

@@ -5,6 +5,8 @@ pub mod caller;
 pub mod canonical;
 pub mod checkpoint;
 pub mod diff;
+pub mod door;
+pub mod drift;
 pub mod endpoint;
 pub mod erase;
 pub mod event;

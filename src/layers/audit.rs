@@ -6,13 +6,19 @@
 //! and a crash leaves the intent, from which the next start makes the event.
 //!
 //! The changes of one group go one at a time, so that the state before each is the one after the last.
+//! A change under `If-Match` is not sent where the list that its maker saw has changed since.
 //!
 //! Outside all that acts: nothing changes before the intent is on disk. Reads pass by untouched.
 
 mod account;
 mod change;
+mod condition;
 mod facts;
+mod intent;
+mod lists;
+mod membership;
 mod patch;
+mod recent;
 mod request_body;
 mod summary;
 mod told;
@@ -28,8 +34,10 @@ use tokio::sync::Semaphore;
 use tokio_util::task::TaskTracker;
 use tower::{Layer, Service};
 
+pub use self::recent::{RECENT, Recent};
 pub use self::turns::Turns;
 use super::{Answer, Call};
+use crate::cache::tags::Tags;
 use crate::clock::Clock;
 use crate::config::{OnFailure, Scope};
 use crate::domain::caller::Key;
@@ -37,6 +45,7 @@ use crate::domain::endpoint::Endpoint;
 use crate::error::ProxyError;
 use crate::metrics::Metrics;
 use crate::people::People;
+use crate::quota::Readings;
 use crate::store::{KnownGroups, Trail};
 
 /// Makes [`Audit`]. Cloning shares the recorder.
@@ -72,6 +81,14 @@ pub struct Recorder {
     pub body_timeout: Duration,
     /// Lets the changes of one group go one at a time.
     pub turns: Turns,
+    /// What was changed in the last minutes.
+    pub recent: Recent,
+    /// Which list a tag was given out for.
+    pub tags: Tags,
+    /// What is left of callers' quotas.
+    pub quota: Readings,
+    /// How many requests of a quota are kept for changes.
+    pub reserve: u64,
     /// Changes under way, callers who hung up included.
     pub slots: Arc<Semaphore>,
     /// Where changes run; the gateway ends when all have.
@@ -112,6 +129,7 @@ where
     S: Service<Call, Response = Answer, Error = ProxyError, Future: Send + 'static>
         + Clone
         + Send
+        + Sync
         + 'static,
 {
     type Response = Answer;
@@ -125,7 +143,7 @@ where
     fn call(&mut self, call: Call) -> Self::Future {
         let change = match call.endpoint {
             Endpoint::Change(change) if self.recorder.records(change.action) => change,
-            Endpoint::Change(_) | Endpoint::List(_) | Endpoint::Read => {
+            Endpoint::Change(_) | Endpoint::List(_) | Endpoint::Me | Endpoint::Read => {
                 return Either::Left(self.inner.call(call));
             }
         };

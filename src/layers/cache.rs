@@ -29,6 +29,7 @@ use crate::cache::epochs::Epochs;
 use crate::cache::fills::{Fetched, Fills, Joined};
 use crate::cache::key::CacheKey;
 use crate::cache::lists::Lists;
+use crate::cache::tags::Tags;
 use crate::cache::verdict::{Bypass, Directives, Verdict, Why, forwarded, verdict};
 use crate::clock::Clock;
 use crate::domain::caller::Fingerprint;
@@ -42,6 +43,8 @@ use crate::store::KnownGroups;
 pub struct CacheLayer {
     /// The lists that are kept; `None` where `cache.enabled` is false.
     pub lists: Option<Lists>,
+    /// Which list a tag was given out for.
+    pub tags: Tags,
     /// Fetches under way.
     pub fills: Fills,
     /// What may be believed.
@@ -151,7 +154,7 @@ impl CacheLayer {
         let Endpoint::List(list) = call.endpoint else {
             let why = match call.endpoint {
                 Endpoint::Change(_) => Why::Method,
-                Endpoint::List(_) | Endpoint::Read => Why::Bypass(Bypass::NotCached),
+                Endpoint::List(_) | Endpoint::Me | Endpoint::Read => Why::Bypass(Bypass::NotCached),
             };
             return Consider::Pass(why);
         };

@@ -15,10 +15,9 @@ use tower::{Layer, Service};
 use super::{Answer, Call};
 use crate::domain::caller::Fingerprint;
 use crate::domain::endpoint::Endpoint;
-use crate::domain::ids::OrganizationId;
 use crate::error::ProxyError;
 use crate::metrics::Metrics;
-use crate::quota::{Reading, Readings};
+use crate::quota::{Pool, Reading, Readings};
 
 /// Makes [`Quota`].
 #[derive(Clone, Debug)]
@@ -70,10 +69,11 @@ where
     }
 
     fn call(&mut self, call: Call) -> Self::Future {
-        let organization = match call.endpoint {
-            Endpoint::List(list) => list.organization(),
-            Endpoint::Change(change) => change.ids.organization,
-            Endpoint::Read => None,
+        let pool = match call.endpoint {
+            Endpoint::List(list) => Pool::of(list.organization()),
+            Endpoint::Change(change) => Pool::of(change.ids.organization),
+            Endpoint::Me => Pool::Me,
+            Endpoint::Read => Pool::Unclear,
         };
         let caller = call.caller.as_ref().map(|caller| caller.fingerprint);
         let layer = self.layer.clone();
@@ -81,7 +81,7 @@ where
             answer: self.inner.call(call),
             layer,
             caller,
-            organization,
+            pool,
         }
     }
 }
@@ -93,7 +93,7 @@ pin_project! {
         answer: F,
         layer: QuotaLayer,
         caller: Option<Fingerprint>,
-        organization: Option<OrganizationId>,
+        pool: Pool,
     }
 }
 
@@ -106,14 +106,16 @@ impl<F: Future<Output = Result<Answer, ProxyError>>> Future for ResponseFuture<F
         if let Some(caller) = *this.caller
             && let Some(reading) = Reading::of(answer.headers(), Instant::now())
         {
-            this.layer
-                .readings
-                .note(caller, *this.organization, reading);
+            this.layer.readings.note(caller, *this.pool, reading);
             // Only of organizations that upstream knows: anybody can make up a number.
             if answer.status().is_success() {
+                let organization = match *this.pool {
+                    Pool::Organization(organization) => Some(organization),
+                    Pool::Me | Pool::Unclear => None,
+                };
                 this.layer
                     .metrics
-                    .quota_remaining(*this.organization, reading.remaining);
+                    .quota_remaining(organization, reading.remaining);
             }
         }
         Poll::Ready(Ok(answer))

@@ -121,7 +121,10 @@ fn log(error: &ProxyError) {
     };
     match kind {
         // The caller's mistake, or a burst: the line at the request's end is enough.
-        ProxyError::BadRequest(_) | ProxyError::BodyIncomplete(_) | ProxyError::Overloaded => {}
+        ProxyError::BadRequest(_)
+        | ProxyError::BodyIncomplete(_)
+        | ProxyError::ChangedSince(_)
+        | ProxyError::Overloaded => {}
         ProxyError::ConnectFailed(_) | ProxyError::ConnectionLost(_) | ProxyError::Timeout(_) => {
             tracing::warn!("{error}{cause}");
         }

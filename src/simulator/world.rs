@@ -162,6 +162,13 @@ impl World {
             .map(|membership| membership.id)
     }
 
+    /// The code of the invitation that a person has not accepted yet.
+    #[must_use]
+    pub fn invitation(&self, organization: OrganizationId, user: UserId) -> Option<&str> {
+        let membership = self.memberships.get(&(organization, user))?;
+        membership.invitation.as_deref()
+    }
+
     /// The `workspace_user_id` of a person.
     #[must_use]
     pub fn workspace_user_id(&self, workspace: WorkspaceId, user: UserId) -> Option<i64> {

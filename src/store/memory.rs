@@ -3,20 +3,24 @@
 //!
 //! It can be told to [fail](MemoryStore::fail), as a full disk does, and shows what it holds.
 
+mod drift;
+
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use async_trait::async_trait;
 use jiff::Timestamp;
 
+use self::drift::Unsettled;
 use super::sqlite::salt;
 use super::stored::Stored;
 use super::{Fact, Identities, KnownGroups, Learned, StoreError, Trail};
 use crate::clock::rfc3339;
 use crate::domain::caller::Person;
+use crate::domain::drift::View;
 use crate::domain::event::{Draft, Intent};
 use crate::domain::group::{Group, ProjectGroup};
-use crate::domain::ids::{GroupId, OrganizationId, ProjectGroupId, UserId};
+use crate::domain::ids::{GroupId, OrganizationId, ProjectGroupId, UserId, WorkspaceId};
 use crate::domain::row::{GENESIS, Link, Row};
 
 /// The fake. Clones share what they hold.
@@ -35,6 +39,9 @@ struct Held {
     organizations: HashMap<GroupId, OrganizationId>,
     project_groups: HashMap<ProjectGroupId, (String, Option<ProjectGroup>)>,
     names: HashMap<(OrganizationId, UserId), (String, String)>,
+    workspaces: HashMap<WorkspaceId, (String, OrganizationId)>,
+    views: HashMap<(String, OrganizationId), View>,
+    unsettled: Vec<Unsettled>,
     people: HashMap<String, (Timestamp, Person)>,
 }
 
@@ -87,6 +94,18 @@ impl MemoryStore {
 // === impl Held ===
 
 impl Held {
+    fn append(&mut self, draft: Draft) -> Result<(), StoreError> {
+        let (row, salt) = (Row::of(&draft), salt()?);
+        let (seq, prev_hash) = match self.rows.last() {
+            Some(last) => (last.link.seq + 1, last.link.hash.as_str()),
+            None => (1, GENESIS),
+        };
+        let link = Link::new(seq, prev_hash, &row, &salt);
+        self.rows.push(Stored { link, row, salt });
+        self.events.push(draft);
+        Ok(())
+    }
+
     fn learn(&mut self, learned: Vec<Learned>) {
         for Learned { at, fact } in learned {
             let at = rfc3339(at);
@@ -113,6 +132,11 @@ impl Held {
                 Fact::NoGroup(id) => put(&mut self.groups, id, at, None),
                 Fact::ProjectGroup(_, row) => put(&mut self.project_groups, row.id, at, Some(row)),
                 Fact::NoProjectGroup(id) => put(&mut self.project_groups, id, at, None),
+                // Compared before any of this.
+                Fact::View(_) => {}
+                Fact::Workspace(organization, id) => {
+                    put(&mut self.workspaces, id, at, organization);
+                }
             }
         }
     }
@@ -124,6 +148,11 @@ impl Held {
             Some((_, None)) | None => group.clone(),
         };
         let organization = self.organizations.get(&group.id).copied();
+        for workspace in group.workspaces.iter().flatten() {
+            if let Some(organization) = organization {
+                put(&mut self.workspaces, *workspace, at.clone(), organization);
+            }
+        }
         for member in group.users.into_iter().flatten() {
             if let (Some(organization), Some(name)) = (organization, member.name) {
                 put(&mut self.names, (organization, member.id), at.clone(), name);
@@ -151,17 +180,12 @@ impl Trail for MemoryStore {
 
     async fn complete(&self, draft: Draft, learned: Vec<Learned>) -> Result<(), StoreError> {
         let mut held = self.writable()?;
-        let (id, row, salt) = (draft.intent.id, Row::of(&draft), salt()?);
+        let id = draft.intent.id;
         if held.events.iter().any(|event| event.intent.id == id) {
             return Err(StoreError::Unusable(format!("{id} is recorded already")));
         }
-        let (seq, prev_hash) = match held.rows.last() {
-            Some(last) => (last.link.seq + 1, last.link.hash.as_str()),
-            None => (1, GENESIS),
-        };
-        let link = Link::new(seq, prev_hash, &row, &salt);
-        held.rows.push(Stored { link, row, salt });
-        held.events.push(draft);
+        held.conclude(&draft, &learned);
+        held.append(draft)?;
         held.intents.retain(|intent| intent.id != id);
         held.learn(learned);
         Ok(())
@@ -191,6 +215,34 @@ impl KnownGroups for MemoryStore {
         Ok(held.groups.get(&id).and_then(|(_, group)| group.clone()))
     }
 
+    async fn groups_of(&self, organization: OrganizationId) -> Result<Vec<Group>, StoreError> {
+        let held = self.held();
+        let of = |id: &GroupId| held.organizations.get(id) == Some(&organization);
+        let groups = held.groups.iter().filter(|(id, _)| of(id));
+        Ok(groups.filter_map(|(_, (_, group))| group.clone()).collect())
+    }
+
+    async fn groups_with(&self, user: UserId) -> Result<Vec<(OrganizationId, Group)>, StoreError> {
+        let held = self.held();
+        let found = held.groups.iter().filter_map(|(id, (_, group))| {
+            let organization = held.organizations.get(id)?;
+            let group = group.as_ref()?;
+            let mut users = group.users.iter().flatten();
+            let is_in = users.any(|member| member.id == user);
+            is_in.then(|| (*organization, group.clone()))
+        });
+        Ok(found.collect())
+    }
+
+    async fn organization_of(
+        &self,
+        workspace: WorkspaceId,
+    ) -> Result<Option<OrganizationId>, StoreError> {
+        let held = self.held();
+        let known = held.workspaces.get(&workspace);
+        Ok(known.map(|(_, organization)| *organization))
+    }
+
     async fn project_group(&self, id: ProjectGroupId) -> Result<Option<ProjectGroup>, StoreError> {
         let held = self.held();
         Ok(held.project_groups.get(&id).and_then(|(_, row)| *row))
@@ -212,6 +264,8 @@ impl KnownGroups for MemoryStore {
 
     async fn learn(&self, learned: Vec<Learned>) {
         if let Ok(mut held) = self.writable() {
+            // Only without random bytes for a row, of which nobody is told here.
+            let _ = held.observe(&learned);
             held.learn(learned);
         }
     }

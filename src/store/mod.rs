@@ -9,6 +9,7 @@ pub mod sqlite;
 pub mod stored;
 #[cfg(test)]
 pub(crate) mod suite;
+mod views;
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -32,7 +33,7 @@ pub trait Trail: Send + Sync + 'static {
     async fn intend(&self, intent: Intent) -> Result<(), StoreError>;
 
     /// Writes an event, removes its intent if there is one, and takes over what became known of
-    /// groups, in one transaction. Returns when it would survive a power cut.
+    /// groups, in one transaction: no list is ever compared with a view that lacks what it did. Returns when it would survive a power cut.
     ///
     /// # Errors
     ///
@@ -58,6 +59,18 @@ pub trait KnownGroups: Send + Sync + 'static {
         within: Option<OrganizationId>,
     ) -> Result<Option<Group>, StoreError>;
 
+    /// The groups of an organization that are known, by their last states.
+    async fn groups_of(&self, organization: OrganizationId) -> Result<Vec<Group>, StoreError>;
+
+    /// The known groups that a person is in, of all organizations.
+    async fn groups_with(&self, user: UserId) -> Result<Vec<(OrganizationId, Group)>, StoreError>;
+
+    /// The organization that a workspace belongs to, if a list of its groups has told.
+    async fn organization_of(
+        &self,
+        workspace: WorkspaceId,
+    ) -> Result<Option<OrganizationId>, StoreError>;
+
     /// The last known row between a group and a project.
     async fn project_group(&self, id: ProjectGroupId) -> Result<Option<ProjectGroup>, StoreError>;
 
@@ -68,8 +81,8 @@ pub trait KnownGroups: Send + Sync + 'static {
         ids: &[UserId],
     ) -> Result<HashMap<UserId, String>, StoreError>;
 
-    /// Takes over what a list told. Comes back when it is queued, before it is on disk: what is lost
-    /// in a crash is told again by the next list.
+    /// Takes over what a list told, and records what it shows to have changed behind the gateway. Comes
+    /// back when it is queued, before it is on disk: what is lost in a crash is told again by the next list.
     async fn learn(&self, learned: Vec<Learned>);
 }
 
@@ -112,6 +125,22 @@ pub enum Fact {
     DoubtfulGroup(GroupId),
     /// Any group of an organization may (`None`: of any).
     DoubtfulGroups(Option<OrganizationId>),
+    /// A credential was shown all groups that it may see, while no change of ours was under way. To stand
+    /// before what the same list told of each group: what is new is told by what was known until then.
+    View(Box<Seen>),
+    /// A workspace belongs to an organization.
+    Workspace(OrganizationId, WorkspaceId),
+}
+
+/// A whole, unfiltered list of an organization's groups.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Seen {
+    /// Who was shown it: the credential's fingerprint, as in `audit_events`.
+    pub credential_id: String,
+    /// Of which organization.
+    pub organization: OrganizationId,
+    /// Its groups.
+    pub groups: Vec<Group>,
 }
 
 /// Why the store could not do it. Shared by all changes of one commit.

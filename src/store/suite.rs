@@ -1,8 +1,11 @@
 //! What every store promises, asked of each of them; and the values that store tests are made of.
 
+mod drift;
+
 use jiff::Timestamp;
 use serde_json::json;
 
+use self::drift::*;
 use super::memory::MemoryStore;
 use super::sqlite::SqliteStore;
 use super::stored::Stored;
@@ -405,6 +408,14 @@ suite! {
     names_come_from_the_lists_of_their_organization
     an_identity_is_remembered_with_its_time
     many_at_once_make_one_chain
+    a_change_made_elsewhere_is_recorded_once
+    a_list_while_a_change_is_under_way_is_not_compared
+    a_change_of_ours_is_no_news_to_any_view
+    a_change_of_which_the_difference_is_not_known_is_no_news_either
+    a_group_made_here_is_no_news_and_its_end_is
+    a_change_without_an_outcome_is_settled_by_the_next_list
+    a_change_that_names_no_organization_is_settled_where_it_shows
+    views_and_open_changes_are_bounded
 }
 
 #[tokio::test]

@@ -105,7 +105,7 @@ async fn a_change_whose_caller_left_still_counts() {
     refused.assert_problem(503, "overloaded");
     hold.release();
     let events = gate.events_when(1).await;
-    assert_eq!(events[0].flags, json!(["caller-left", "before-unknown"]));
+    assert_eq!(events[0].flags, json!(["caller-left"]));
     assert_eq!(events[0].outcome, "applied");
     gate.stop().await;
 }

@@ -3,11 +3,15 @@
 //!
 //! What happens to the process or to its files is tested with the real binary.
 
+mod before;
 mod crash;
 mod doors;
+mod drift;
 mod events;
 mod faults;
 mod identity;
 mod order;
 mod refused;
+mod related;
 mod store;
+mod watch;

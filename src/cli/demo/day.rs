@@ -229,7 +229,7 @@ impl<'a> Day<'a> {
         let dashboard = self.stage.labelled("bob", "dashboard");
         let list = || Ask::get(GROUPS);
         self.screen.heading(
-            "Behind the gateway's back: seen when the list is a minute old (cache.ttl), or on request",
+            "Behind the gateway's back: noticed when the list is a minute old (cache.ttl), or on request",
         )?;
         self.stage
             .toggl

@@ -9,6 +9,7 @@ use super::day::{Changed, ME, Tally};
 use super::screen::{Screen, WIDTH};
 use super::stage::{QUOTA, Stage};
 use crate::cli::audit::{Column, table_of};
+use crate::domain::action::Action;
 use crate::domain::event::Event;
 use crate::store::filter::Filter;
 use crate::store::sqlite::{Reader, Verdict};
@@ -34,7 +35,15 @@ pub(super) async fn show(stage: &Stage, day: &Tally, screen: &mut Screen) -> any
     calls(stage, day, screen)?;
     screen.heading("The trail: who changed what, oldest first")?;
     screen.text(&table_of(&events, &COLUMNS, Some(WIDTH)))?;
-    for (event, change) in events.iter().zip(&day.changes) {
+    let (noticed, made): (Vec<&Event>, Vec<&Event>) =
+        events.iter().partition(|event| is_noticed(event));
+    ensure!(
+        noticed
+            .iter()
+            .all(|event| event.summary.contains("elsewhere")),
+        "what was done behind the gateway's back is told as something else"
+    );
+    for (event, change) in made.into_iter().zip(&day.changes) {
         check(event, change).with_context(|| format!("event {}", event.seq))?;
     }
     let Verdict::Intact { rows, .. } = reader.verify().await? else {
@@ -77,6 +86,13 @@ took {polled} of them.",
     Ok(())
 }
 
+/// The one change that no tool made.
+const BEHIND_THE_BACK: u32 = 1;
+
+fn is_noticed(event: &Event) -> bool {
+    event.action == Action::GroupObserved.as_str()
+}
+
 /// The events, oldest first, as soon as all of their people are known: who somebody is, is asked of
 /// upstream beside the change, not before it.
 async fn events(reader: &Reader, changes: u32) -> anyhow::Result<Vec<Event>> {
@@ -84,8 +100,10 @@ async fn events(reader: &Reader, changes: u32) -> anyhow::Result<Vec<Event>> {
         let mut look = interval(Duration::from_millis(10));
         loop {
             look.tick().await;
-            let page = reader.events(&Filter::default(), None, changes + 1).await?;
-            if page.events.iter().all(|event| event.actor.name.is_some()) {
+            let most = changes + BEHIND_THE_BACK + 1;
+            let page = reader.events(&Filter::default(), None, most).await?;
+            let is_known = |event: &Event| is_noticed(event) || event.actor.name.is_some();
+            if page.events.iter().all(is_known) {
                 return anyhow::Ok(page.events);
             }
         }
@@ -95,8 +113,8 @@ async fn events(reader: &Reader, changes: u32) -> anyhow::Result<Vec<Event>> {
         .context("the trail does not know who made the changes")??;
     events.reverse();
     ensure!(
-        events.len() == changes as usize,
-        "{changes} changes were made and {} are in the trail",
+        events.len() == (changes + BEHIND_THE_BACK) as usize,
+        "{changes} changes were made, {BEHIND_THE_BACK} behind the gateway's back, and {} are in the trail",
         events.len()
     );
     Ok(events)

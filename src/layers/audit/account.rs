@@ -7,6 +7,7 @@ use jiff::Timestamp;
 use serde_json::{Value, json};
 
 use super::facts::Facts;
+use super::membership::{self, Seen};
 use super::patch::{Patch, Results, requested};
 use super::summary::summary;
 use super::told::Told;
@@ -21,6 +22,8 @@ use crate::store::{Fact, Learned};
 /// See the [module](self).
 #[derive(Debug)]
 pub(super) struct Account {
+    /// When all this was known.
+    pub(super) at: Timestamp,
     pub(super) outcome: Outcome,
     pub(super) target: Target,
     pub(super) before: Option<Value>,
@@ -46,7 +49,13 @@ struct After {
 
 impl Account {
     /// Says what became of `change`.
-    pub(super) fn of(change: &Change, facts: &Facts, told: &Told, at: Timestamp) -> Self {
+    pub(super) fn of(
+        change: &Change,
+        facts: &Facts,
+        told: &Told,
+        seen: Option<&Seen>,
+        at: Timestamp,
+    ) -> Self {
         let mut outcome = told.outcome();
         let mut after = match outcome {
             Outcome::Applied => after(change, facts, told),
@@ -102,7 +111,7 @@ impl Account {
         );
         let learned = match outcome {
             Outcome::Applied | Outcome::Partial => learned(change, facts, told, &after),
-            Outcome::Unknown => doubtful(change),
+            Outcome::Unknown => doubtful(change, facts),
             Outcome::Rejected | Outcome::NotSent => Vec::new(),
         };
         // What was not changed is after the change as it was before it.
@@ -112,7 +121,8 @@ impl Account {
         } else {
             after.group
         };
-        Self {
+        let mut account = Self {
+            at,
             outcome,
             target,
             before: before.map(|group| group.to_json()),
@@ -124,7 +134,11 @@ impl Account {
                 .into_iter()
                 .map(|fact| Learned { at, fact })
                 .collect(),
+        };
+        if let Some(door) = change.door.filter(|_| applied) {
+            membership::tell(&mut account, change, door, facts, seen);
         }
+        account
     }
 }
 
@@ -274,9 +288,9 @@ fn target(change: &Change, facts: &Facts, told: &Told, after: &After) -> Target 
 }
 
 // What may have changed without anybody telling how is no longer known.
-fn doubtful(change: &Change) -> Vec<Fact> {
+fn doubtful(change: &Change, facts: &Facts) -> Vec<Fact> {
     match (change.action, change.ids.group) {
-        (Action::MembershipChange, _) => vec![Fact::DoubtfulGroups(change.ids.organization)],
+        (Action::MembershipChange, _) => vec![Fact::DoubtfulGroups(facts.organization)],
         (_, Some(group)) => vec![Fact::DoubtfulGroup(group)],
         (_, None) => Vec::new(),
     }
@@ -292,9 +306,10 @@ fn learned(change: &Change, facts: &Facts, told: &Told, after: &After) -> Vec<Fa
             .zip(row())
             .map(|(workspace, row)| Fact::ProjectGroup(workspace, row)),
         Action::ProjectGroupRemove => change.ids.project_group.map(Fact::NoProjectGroup),
-        Action::MembershipChange => return doubtful(change),
+        // What a list showed of its groups is told apart.
+        Action::MembershipChange => None,
         // An assumption is recorded as one, and never becomes knowledge; nor does it leave any.
-        _ if after.assumed => return doubtful(change),
+        _ if after.assumed => return doubtful(change, facts),
         _ => after
             .group
             .clone()

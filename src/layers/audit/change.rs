@@ -4,8 +4,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use bytes::Bytes;
-use http::header::USER_AGENT;
-use http::{HeaderMap, HeaderValue, Response, StatusCode};
+use http::{HeaderMap, HeaderValue, Response};
 use http_body_util::BodyExt as _;
 use tokio::sync::{OwnedSemaphorePermit, oneshot};
 use tokio::time::{Instant, sleep, timeout};
@@ -13,30 +12,27 @@ use tower::Service;
 use tracing::Instrument as _;
 
 use super::account::Account;
+use super::condition::Condition;
 use super::facts::Facts;
+use super::intent::{intent, settle_actor};
+use super::lists::Lists;
+use super::membership;
 use super::request_body::RequestBody;
 use super::told::Told;
 use super::{Answer, Recorder};
 use crate::body::{Body, Collected};
 use crate::config::{OnFailure, Scope};
 use crate::domain::action::Action;
-use crate::domain::caller::{BodyDigest, Caller};
+use crate::domain::caller::BodyDigest;
 use crate::domain::endpoint::Change;
-use crate::domain::event::{
-    Actor, Draft, Flag, Intent, RequestRecord, ResponseRecord, Source, Target,
-};
+use crate::domain::event::{Draft, Flag, Intent, ResponseRecord};
 use crate::domain::ids::EventId;
-use crate::domain::redact;
 use crate::error::ProxyError;
-use crate::layers::classify::METHOD_OVERRIDES;
 use crate::layers::{Call, EVENT_ID};
 use crate::store::{Learned, StoreError};
 
 // Between two tries to write an event whose change has been made.
 const RETRY: Duration = Duration::from_secs(1);
-
-// Longer than any that a browser sends.
-const LONGEST_AGENT: usize = 512;
 
 type Reply = oneshot::Sender<Result<Answer, ProxyError>>;
 
@@ -48,7 +44,11 @@ pub(super) async fn run<S>(
     change: Change,
 ) -> Result<Answer, ProxyError>
 where
-    S: Service<Call, Response = Answer, Error = ProxyError, Future: Send> + Send + 'static,
+    S: Service<Call, Response = Answer, Error = ProxyError, Future: Send>
+        + Clone
+        + Send
+        + Sync
+        + 'static,
 {
     let permit = Arc::clone(&recorder.slots)
         .try_acquire_owned()
@@ -63,10 +63,19 @@ where
 }
 
 /// The request's body, as far as it is recorded.
-struct Recorded {
+pub(super) struct Recorded {
     /// The body, if it fits.
-    whole: Option<Bytes>,
+    pub(super) whole: Option<Bytes>,
     digest: Arc<Mutex<BodyDigest>>,
+}
+
+// === impl Recorded ===
+
+impl Recorded {
+    /// The size and the hash of what has passed by.
+    pub(super) fn digest(&self) -> String {
+        lock(&self.digest).clone().finish()
+    }
 }
 
 async fn take_body(recorder: &Recorder, call: Call) -> Result<(Call, Recorded), ProxyError> {
@@ -115,25 +124,37 @@ fn lock(digest: &Mutex<BodyDigest>) -> std::sync::MutexGuard<'_, BodyDigest> {
 async fn record<S>(
     recorder: &Arc<Recorder>,
     mut inner: S,
-    call: Call,
+    mut call: Call,
     change: Change,
     body: Recorded,
     reply: Reply,
     permit: OwnedSemaphorePermit,
 ) where
-    S: Service<Call, Response = Answer, Error = ProxyError, Future: Send> + Send + 'static,
+    S: Service<Call, Response = Answer, Error = ProxyError, Future: Send>
+        + Clone
+        + Send
+        + Sync
+        + 'static,
 {
-    let started = call.origin.started;
-    let caller = call.caller.clone();
+    let (caller, origin) = (call.caller.clone(), call.origin.clone());
+    let condition = Condition::take(&change, call.request.headers_mut());
+    let lists = Lists {
+        recorder,
+        inner: inner.clone(),
+        caller: caller.as_ref(),
+        origin: &origin,
+    };
     let read = read_body(recorder, &call, &change, &body);
     let mut intent = intent(recorder, &call, &change, &body);
     let shown = format!("{} {}", intent.request.method, intent.request.path);
+    let mut facts = Facts::of(recorder, &change, shown, read.json).await;
     // Until the event is written. Before the intent: who waits here has sent nothing.
-    let _turn = match change.ids.group {
-        Some(group) => Some(recorder.turns.wait(group).await),
-        None => None,
+    let _turn = recorder.turns.wait(facts.turn(&change)).await;
+    facts.gather(&lists, &change).await;
+    let held = match condition {
+        Some(condition) => condition.check(&lists, &facts).await,
+        None => Ok(()),
     };
-    let facts = Facts::gather(recorder, &change, shown, read.json).await;
     if let Some(caller) = &caller {
         let person = recorder.people.person(caller).await;
         intent.actor.user_id = person.user_id;
@@ -156,18 +177,26 @@ async fn record<S>(
         }
     }
 
-    let result = inner.call(call).await;
+    let result = match held {
+        Ok(()) => inner.call(call).await,
+        Err(error) => {
+            intent.flags.push(Flag::ChangedSince);
+            Err(error)
+        }
+    };
     let told = told(recorder, change.action, result).await;
-    if let Some(caller) = caller {
-        settle_actor(recorder, &caller, &told, &mut intent.actor);
+    let seen = membership::look(&lists, &change, &facts, told.outcome()).await;
+    if let Some(caller) = &caller {
+        settle_actor(recorder, caller, &told, &mut intent.actor);
     }
     if body.whole.is_none() {
-        intent.request.body_digest = Some(lock(&body.digest).clone().finish());
+        intent.request.body_digest = Some(body.digest());
     }
     let left = reply.is_closed().then_some(Flag::CallerLeft);
     intent.flags.extend(left);
     let event = intent.id;
-    let (draft, learned) = conclude(recorder, &change, &facts, &told, intent, started);
+    let account = Account::of(&change, &facts, &told, seen.as_ref(), recorder.clock.now());
+    let (draft, learned) = conclude(recorder, &told, account, intent, origin.started);
     let written = complete(recorder, draft, learned, permit).await;
     let recorded = |error| ProxyError::Recorded {
         event,
@@ -185,40 +214,23 @@ async fn record<S>(
     });
 }
 
-// Who it was, in the light of upstream's answer.
-fn settle_actor(recorder: &Recorder, caller: &Caller, told: &Told, actor: &mut Actor) {
-    let is = |status| told.status == Some(status);
-    // With a 403 upstream refuses a credential, or a person: only `/me` tells which. A 401 is clear.
-    if told.status.is_some() && !is(StatusCode::UNAUTHORIZED) {
-        recorder.people.look_up(caller);
-    }
-    // An address in a credential that upstream did not take is what anybody may claim.
-    let refused = is(StatusCode::UNAUTHORIZED) || is(StatusCode::FORBIDDEN);
-    if refused && actor.user_id.is_none() {
-        actor.email = None;
-    }
-}
-
 // The event of a change that has come to its end, and what it told of the world.
 fn conclude(
     recorder: &Recorder,
-    change: &Change,
-    facts: &Facts,
     told: &Told,
+    account: Account,
     mut intent: Intent,
     started: Instant,
 ) -> (Draft, Vec<Learned>) {
-    let completed_at = recorder.clock.now();
-    let account = Account::of(change, facts, told, completed_at);
     intent
         .flags
         .extend(told.incomplete.then_some(Flag::AnswerIncomplete));
     intent.flags.extend(account.flags);
     intent.target = account.target;
-    let kept = change.action.keeps_response_body();
-    let draft = Draft {
+    let kept = intent.action.keeps_response_body();
+    let mut draft = Draft {
         intent,
-        completed_at,
+        completed_at: account.at,
         duration_ms: i64::try_from(started.elapsed().as_millis()).unwrap_or(i64::MAX),
         outcome: account.outcome,
         response: ResponseRecord {
@@ -232,6 +244,8 @@ fn conclude(
         relations: Vec::new(),
         summary: account.summary,
     };
+    draft.relations = recorder.recent.relations(&draft);
+    recorder.recent.note(&draft);
     (draft, account.learned)
 }
 
@@ -242,53 +256,6 @@ fn read_body(recorder: &Recorder, call: &Call, change: &Change, body: &Recorded)
             RequestBody::read(call.request.headers(), bytes, recorder.max_body_size)
         }
         Some(_) | None => RequestBody::default(),
-    }
-}
-
-// What the request itself tells; who is behind it and what it touches is asked for afterwards.
-fn intent(recorder: &Recorder, call: &Call, change: &Change, body: &Recorded) -> Intent {
-    let origin = &call.origin;
-    let headers = call.request.headers();
-    let uri = call.request.uri();
-    let (sent, method) = (call.request.method(), named_method(call));
-    let agent = headers
-        .get(USER_AGENT)
-        .map(|agent| String::from_utf8_lossy(agent.as_bytes()));
-    let flags = [
-        body.whole.is_none().then_some(Flag::BodyTooLarge),
-        (method != sent.as_str()).then_some(Flag::MethodOverride),
-    ];
-    Intent {
-        id: EventId::new(),
-        occurred_at: origin.received_at,
-        action: change.action,
-        actor: Actor {
-            credential_id: call
-                .caller
-                .as_ref()
-                .map(|caller| caller.fingerprint.to_string()),
-            tool: origin.tool.as_ref().map(ToString::to_string),
-            on_behalf_of: origin.on_behalf_of.clone(),
-            ..Actor::default()
-        },
-        source: Source {
-            ip: Some(origin.client.to_string()),
-            user_agent: agent.map(|agent| agent.chars().take(LONGEST_AGENT).collect()),
-            request_id: Some(origin.request_id.to_string()),
-        },
-        target: Target::default(),
-        request: RequestRecord {
-            method,
-            path: redact::path(&recorder.key, sent, uri.path()).into_owned(),
-            query: uri.query().map(|query| redact::query(&recorder.key, query)),
-            body: None,
-            body_digest: body
-                .whole
-                .is_some()
-                .then(|| lock(&body.digest).clone().finish()),
-        },
-        touches: change.touches,
-        flags: flags.into_iter().flatten().collect(),
     }
 }
 
@@ -360,16 +327,6 @@ async fn complete(
         }
     }
     result
-}
-
-// The method that counts: the one that a header names, if any does (see `classify`).
-fn named_method(call: &Call) -> String {
-    let headers = call.request.headers();
-    let named = METHOD_OVERRIDES
-        .iter()
-        .find_map(|name| headers.get(name)?.to_str().ok());
-    let named = named.map(|named| named.trim().to_ascii_uppercase());
-    named.unwrap_or_else(|| call.request.method().to_string())
 }
 
 fn with_event(mut answer: Answer, event: EventId) -> Answer {

@@ -1,18 +1,25 @@
 //! What is known of a change before it is sent: the group it names, and what people are called.
 //!
-//! A store that cannot be read costs the details of the event, not the change.
+//! Where the trail needs a state that nobody has seen yet, one list is asked for, if the quota allows. A
+//! store that cannot be read costs the details of the event, not the change.
 
 use std::collections::{BTreeSet, HashMap};
 
 use serde_json::Value;
+use tower::Service;
 
-use super::Recorder;
+use super::lists::Lists;
 use super::patch::{Patch, requested};
+use super::turns::Turn;
+use super::{Answer, Recorder};
 use crate::domain::action::Action;
-use crate::domain::endpoint::Change;
+use crate::domain::door::{Door, Entry};
+use crate::domain::endpoint::{Change, List};
 use crate::domain::event::Target;
 use crate::domain::group::{Group, ProjectGroup};
-use crate::domain::ids::{GroupId, ProjectId, UserId};
+use crate::domain::ids::{GroupId, OrganizationId, ProjectId, UserId};
+use crate::error::ProxyError;
+use crate::layers::Call;
 
 /// See the [module](self).
 #[derive(Debug, Default)]
@@ -21,8 +28,14 @@ pub(super) struct Facts {
     pub(super) shown: String,
     /// The request's body, if it is understood.
     pub(super) request: Option<Value>,
+    /// The organization, by the path or by what lists have told of its workspaces.
+    pub(super) organization: Option<OrganizationId>,
     /// The group that it names, as it was last seen.
     pub(super) before: Option<Group>,
+    /// All groups that it may touch by another door than theirs.
+    pub(super) groups: Vec<Group>,
+    /// Who asks, where the change is about them.
+    pub(super) caller: Option<UserId>,
     /// The row between a group and a project that it names.
     pub(super) project_group: Option<ProjectGroup>,
     /// Names of people that it names.
@@ -32,49 +45,140 @@ pub(super) struct Facts {
 // === impl Facts ===
 
 impl Facts {
-    /// Asks what is known.
-    pub(super) async fn gather(
+    /// What the request itself tells, and to which organization it belongs.
+    pub(super) async fn of(
         recorder: &Recorder,
         change: &Change,
         shown: String,
         request: Option<Value>,
     ) -> Self {
-        if !change.action.touches_groups() {
-            return Self {
-                shown,
-                ..Self::default()
+        let mut organization = change.ids.organization;
+        if change.action.touches_groups() && organization.is_none() {
+            organization = match change.ids.workspace {
+                Some(workspace) => recorder
+                    .known
+                    .organization_of(workspace)
+                    .await
+                    .unwrap_or_default(),
+                None => request.as_ref().and_then(organization_in),
             };
         }
-        let known = &recorder.known;
-        let project_group = match change.ids.project_group {
-            Some(id) => known.project_group(id).await.unwrap_or_default(),
-            None => None,
-        };
-        let mut facts = Self {
+        Self {
             shown,
             request,
-            project_group,
+            organization,
             ..Self::default()
-        };
-        if let Some(id) = facts.target(change).group_id {
-            let group = known
-                .group(id, change.ids.organization)
-                .await
-                .unwrap_or_default();
-            // Whoever asks for a group of somebody else by number learns nothing of it from the trail.
-            let workspace = change.ids.workspace;
-            let is_there = |group: &Group| match (&group.workspaces, workspace) {
-                (Some(workspaces), Some(workspace)) => workspaces.contains(&workspace),
-                _ => true,
-            };
-            facts.before = group.filter(is_there);
         }
-        if let Some(organization) = change.ids.organization {
-            let users: BTreeSet<UserId> = facts.request.iter().flat_map(users_in).collect();
+    }
+
+    /// What the change must have to itself while it is under way.
+    pub(super) fn turn(&self, change: &Change) -> Turn {
+        match (change.action, self.organization) {
+            (Action::MembershipChange, Some(organization)) => Turn::Organization(organization),
+            (action, organization) if action.is_of_a_group() => {
+                Turn::Group(organization, change.ids.group)
+            }
+            _ => Turn::Free,
+        }
+    }
+
+    /// Asks what is known, and upstream where that is not enough.
+    pub(super) async fn gather<S>(&mut self, lists: &Lists<'_, S>, change: &Change)
+    where
+        S: Service<Call, Response = Answer, Error = ProxyError, Future: Send> + Clone + Send + Sync,
+    {
+        if !change.action.touches_groups() {
+            return;
+        }
+        self.gather_project_group(lists, change).await;
+        self.gather_group(lists, change).await;
+        if let Some(door) = change.door {
+            self.gather_groups(lists, door).await;
+        }
+        if let Some(organization) = self.organization {
+            let users: BTreeSet<UserId> = self.request.iter().flat_map(users_in).collect();
             let users: Vec<_> = users.into_iter().collect();
-            facts.names = known.names(organization, &users).await.unwrap_or_default();
+            let known = &lists.recorder.known;
+            self.names = known.names(organization, &users).await.unwrap_or_default();
         }
-        facts
+    }
+
+    async fn gather_project_group<S>(&mut self, lists: &Lists<'_, S>, change: &Change)
+    where
+        S: Service<Call, Response = Answer, Error = ProxyError, Future: Send> + Clone + Send + Sync,
+    {
+        let Some(id) = change.ids.project_group else {
+            return;
+        };
+        let known = lists.recorder.known.project_group(id).await;
+        self.project_group = known.unwrap_or_default();
+        if self.project_group.is_none()
+            && let Some(workspace) = change.ids.workspace
+        {
+            let rows = lists.project_groups(workspace).await.unwrap_or_default();
+            self.project_group = rows.into_iter().find(|row| row.id == id);
+        }
+    }
+
+    async fn gather_group<S>(&mut self, lists: &Lists<'_, S>, change: &Change)
+    where
+        S: Service<Call, Response = Answer, Error = ProxyError, Future: Send> + Clone + Send + Sync,
+    {
+        let Some(id) = self.target(change).group_id else {
+            return;
+        };
+        let known = lists.recorder.known.group(id, self.organization).await;
+        // Whoever asks for a group of somebody else by number learns nothing of it from the trail.
+        let workspace = change.ids.workspace;
+        let is_there = |group: &Group| match (&group.workspaces, workspace) {
+            (Some(workspaces), Some(workspace)) => workspaces.contains(&workspace),
+            _ => true,
+        };
+        self.before = known.unwrap_or_default().filter(is_there);
+        let list = self.organization.map(List::Organization);
+        let list = list.or(workspace.map(List::Workspace));
+        if change.action.is_of_a_group()
+            && !self.knows_before()
+            && let Some(list) = list
+            && let Some(groups) = lists.groups(list).await
+            && let Some(seen) = groups.into_iter().find(|group| group.id == id)
+        {
+            self.before = Some(match &self.before {
+                Some(known) => known.updated_by(&seen),
+                None => seen,
+            });
+        }
+    }
+
+    // Which groups a door will touch is known afterwards; so all are asked for.
+    async fn gather_groups<S>(&mut self, lists: &Lists<'_, S>, door: Door)
+    where
+        S: Service<Call, Response = Answer, Error = ProxyError, Future: Send> + Clone + Send + Sync,
+    {
+        let known = &lists.recorder.known;
+        if door.is_about_the_caller()
+            && let Some(caller) = lists.caller
+        {
+            self.caller = lists.recorder.people.identify(caller).await.user_id;
+        }
+        let Some(organization) = self.organization else {
+            if let Some(user) = self.caller {
+                let found = known.groups_with(user).await.unwrap_or_default();
+                // Of several organizations nobody knows which.
+                let first = found.first().map(|(organization, _)| *organization);
+                if found.iter().all(|(of, _)| Some(*of) == first) {
+                    self.organization = first;
+                    self.groups = found.into_iter().map(|(_, group)| group).collect();
+                }
+            }
+            return;
+        };
+        self.groups = known.groups_of(organization).await.unwrap_or_default();
+        if (self.groups.is_empty() || !all_told(&self.groups))
+            && let Some(groups) = lists.groups(List::Organization(organization)).await
+        {
+            self.groups = groups;
+        }
     }
 
     /// What the change touches, as far as is known before it is sent.
@@ -90,7 +194,7 @@ impl Facts {
             .filter(|_| of_project)
             .map(ProjectId);
         Target {
-            organization_id: change.ids.organization,
+            organization_id: self.organization.or(change.ids.organization),
             workspace_id: change.ids.workspace,
             group_id: change
                 .ids
@@ -122,6 +226,17 @@ impl Facts {
         }
     }
 
+    /// The request to a door.
+    pub(super) fn entry(&self, change: &Change, door: Door) -> Entry<'_> {
+        Entry {
+            door,
+            body: self.request.as_ref(),
+            user: change.ids.user,
+            workspace: change.ids.workspace,
+            caller: self.caller,
+        }
+    }
+
     /// Whether the group's members before the change are known, so that a difference tells them all.
     pub(super) fn knows_before(&self) -> bool {
         self.before
@@ -131,16 +246,27 @@ impl Facts {
 
     /// What a person is called, as far as is known.
     pub(super) fn name_of(&self, id: UserId) -> Option<String> {
-        let members = self
-            .before
-            .iter()
-            .filter_map(|group| group.users.as_ref())
-            .flatten();
-        let member = members.into_iter().find(|member| member.id == id);
+        let groups = self.before.iter().chain(&self.groups);
+        let mut members = groups.filter_map(|group| group.users.as_ref()).flatten();
+        let member = members.find(|member| member.id == id);
         member
             .and_then(|member| member.name.clone())
             .or_else(|| self.names.get(&id).cloned())
     }
+}
+
+/// Whether all of the groups tell their members: those who may not see them are told none.
+pub(super) fn all_told(groups: &[Group]) -> bool {
+    groups.iter().all(|group| group.users.is_some())
+}
+
+// `[{"organization_id":…},…]`, where all name the same.
+fn organization_in(body: &Value) -> Option<OrganizationId> {
+    let mut named = body.as_array()?.iter();
+    let number = |element: &Value| element.get("organization_id")?.as_i64();
+    let first = number(named.next()?)?;
+    let same = named.all(|element| number(element) == Some(first));
+    same.then_some(OrganizationId(first))
 }
 
 fn users_in(body: &Value) -> Vec<UserId> {
@@ -149,9 +275,12 @@ fn users_in(body: &Value) -> Vec<UserId> {
         .and_then(Value::as_array)
         .into_iter()
         .flatten();
+    let named = body.as_array().into_iter().flatten().chain([body]);
+    let named = named.filter_map(|element| element.get("user_id"));
     let patched = requested(body);
     let patched = patched.iter().flat_map(Patch::users);
     listed
+        .chain(named)
         .filter_map(Value::as_i64)
         .map(UserId)
         .chain(patched)

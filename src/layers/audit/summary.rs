@@ -46,7 +46,6 @@ pub(super) fn summary(
     let mut text = match change.action {
         Action::ProjectGroupAdd => format!("gave {group} access to {project}"),
         Action::ProjectGroupRemove => format!("took from {group} the access to {project}"),
-        Action::MembershipChange => format!("changed memberships by {}", facts.shown),
         Action::GroupCreate | Action::GroupUpdate | Action::GroupPatch | Action::GroupDelete => {
             let mut said = sentence(target.group_name.as_deref(), changes);
             if target.group_name.is_none() && !said.is_empty() {

@@ -17,6 +17,7 @@ use crate::domain::event::{Draft, Flag};
 use crate::domain::group::{Group, ProjectGroup};
 use crate::domain::ids::{OrganizationId, WorkspaceId};
 use crate::layers::testing;
+use crate::quota::Readings;
 use crate::store::memory::MemoryStore;
 use crate::store::{Fact, Learned};
 
@@ -29,6 +30,8 @@ struct Setup {
     on_failure: OnFailure,
     answers: Arc<Mutex<VecDeque<Result<Answer, ProxyError>>>>,
     sent: Arc<Mutex<usize>>,
+    /// What reads of lists are answered; refused where nothing is prepared.
+    lists: Arc<Mutex<VecDeque<Value>>>,
     /// Upstream answers after this, if it is there.
     gate: Option<Arc<Notify>>,
 }
@@ -41,6 +44,7 @@ impl Setup {
             on_failure: OnFailure::Refuse,
             answers: Arc::default(),
             sent: Arc::default(),
+            lists: Arc::default(),
             gate: None,
         }
     }
@@ -81,6 +85,7 @@ impl Setup {
             people: People::new(
                 Arc::new(self.store.clone()),
                 None,
+                Readings::new(),
                 Clock::system(),
                 self.tasks.clone(),
             ),
@@ -90,6 +95,10 @@ impl Setup {
             max_body_size: 1 << 10,
             body_timeout: Duration::from_secs(30),
             turns: Turns::default(),
+            recent: Recent::of([]),
+            tags: Tags::new(),
+            quota: Readings::new(),
+            reserve: 10,
             slots: Arc::new(Semaphore::new(2)),
             tasks: self.tasks.clone(),
             clock: Clock::system(),
@@ -100,14 +109,17 @@ impl Setup {
             Arc::clone(&self.sent),
             self.gate.clone(),
         );
+        let lists = Arc::clone(&self.lists);
         let inner = service_fn(move |call: Call| {
-            *sent.lock().unwrap() += 1;
-            let answer = answers
-                .lock()
-                .unwrap()
-                .pop_front()
-                .expect("an answer is prepared");
-            let gate = gate.clone();
+            let is_list = matches!(call.endpoint, Endpoint::List(_));
+            let answer = if is_list {
+                Ok(listed(lists.lock().unwrap().pop_front()))
+            } else {
+                *sent.lock().unwrap() += 1;
+                let mut answers = answers.lock().unwrap();
+                answers.pop_front().expect("an answer is prepared")
+            };
+            let gate = gate.clone().filter(|_| !is_list);
             async move {
                 // Upstream takes the body in whole.
                 call.request
@@ -149,6 +161,16 @@ impl Setup {
         let _ = self.change(method, GROUP, &body).await;
         line(&self.last())
     }
+}
+
+fn listed(list: Option<Value>) -> Answer {
+    let (status, body) = match list {
+        Some(list) => (200, list.to_string()),
+        None => (403, String::new()),
+    };
+    let tag = crate::cache::entry::etag(body.as_bytes());
+    let answer = Response::builder().status(status).header("etag", tag);
+    answer.body(Body::full(body)).unwrap()
 }
 
 fn line(event: &Draft) -> String {

@@ -28,7 +28,7 @@ use crate::domain::endpoint::List;
 use crate::domain::group::{Group, ProjectGroup, read_groups, read_project_groups};
 use crate::error::ProxyError;
 use crate::layers::Call;
-use crate::store::{Fact, Learned};
+use crate::store::{Fact, Learned, Seen};
 
 /// One fetch.
 pub(super) struct Fetch {
@@ -58,6 +58,7 @@ impl Fetch {
         S: Service<Call, Response = Answer, Error = ProxyError>,
     {
         let started = Instant::now();
+        let query = call.request.uri().query().map(Box::<str>::from);
         let at = self.layer.clock.now();
         prepare(call.request.headers_mut());
         let answer = inner.call(call).await?;
@@ -90,6 +91,9 @@ impl Fetch {
             }));
         };
         let entry = Arc::new(Entry::new(self.snapshot, started, &headers, whole));
+        self.layer
+            .tags
+            .note(self.caller, &entry.etag, self.list, query.as_deref());
         let lists = self.layer.lists.as_ref();
         let stored = lists.is_some_and(|lists| lists.insert(self.key.clone(), Arc::clone(&entry)));
         if stored {
@@ -123,11 +127,19 @@ impl Fetch {
                     workspaces
                         .for_each(|workspace| self.layer.epochs.learn(organization, *workspace));
                 }
-                let fact = |group| Learned {
-                    at,
-                    fact: Fact::Group(organization, Box::new(group)),
+                let view = self.view(&groups);
+                let workspace = match self.list {
+                    List::OrganizationWorkspace(organization, workspace) => {
+                        Some(Fact::Workspace(organization, workspace))
+                    }
+                    _ => None,
                 };
-                groups.into_iter().map(fact).collect()
+                let of_group = |group| Fact::Group(organization, Box::new(group));
+                view.into_iter()
+                    .chain(workspace)
+                    .chain(groups.into_iter().map(of_group))
+                    .map(|fact| Learned { at, fact })
+                    .collect()
             }
             (Parsed::ProjectGroups(rows), List::ProjectGroups(workspace)) => {
                 let fact = |row| Learned {
@@ -139,6 +151,20 @@ impl Fetch {
             (Parsed::ProjectGroups(_), _) => Vec::new(),
         };
         self.layer.known.learn(learned).await;
+    }
+
+    // All that this caller may see of an organization, which can be compared with what it was before.
+    fn view(&self, groups: &[Group]) -> Option<Fact> {
+        match self.list {
+            List::Organization(organization) if self.key.is_whole() => {
+                Some(Fact::View(Box::new(Seen {
+                    credential_id: self.caller.to_string(),
+                    organization,
+                    groups: groups.to_vec(),
+                })))
+            }
+            _ => None,
+        }
     }
 }
 

@@ -40,6 +40,7 @@ fn setup() -> Setup {
             metrics.clone(),
         )),
         fills: Fills::new(8),
+        tags: Tags::new(),
         epochs: Arc::clone(&epochs),
         known: Arc::new(store.clone()),
         ttl: TTL,

@@ -7,6 +7,7 @@ use sqlx::SqliteConnection;
 
 use jiff::Timestamp;
 
+use super::drift;
 use crate::clock::rfc3339;
 use crate::domain::caller::Person;
 use crate::domain::group::{Group, ProjectGroup};
@@ -36,6 +37,11 @@ pub(super) async fn all(
                 let which =
                     "(organization_id IS NULL OR organization_id = coalesce(?1, organization_id))";
                 forget(connection, which, organization.map(|id| id.0), &at).await?;
+            }
+            // Compared before any of this: see `drift`.
+            Fact::View(_) => {}
+            Fact::Workspace(organization, id) => {
+                drift::workspace(connection, *organization, *id, &at).await?;
             }
         }
     }
@@ -111,6 +117,9 @@ async fn group(
     let Some(organization) = organization else {
         return Ok(());
     };
+    for workspace in newer.workspaces.iter().flatten() {
+        drift::workspace(connection, OrganizationId(organization), *workspace, at).await?;
+    }
     for member in newer.users.iter().flatten() {
         if let Some(of) = &member.name {
             name(connection, organization, member.id, of, at).await?;

@@ -5,6 +5,7 @@
 //! it writes behind the first one's rows and leaves the first one's intents alone.
 
 mod checkpoints;
+mod drift;
 mod learn;
 mod open;
 mod presence;
@@ -40,7 +41,7 @@ use crate::clock::Clock;
 use crate::domain::caller::Person;
 use crate::domain::event::{Draft, Intent};
 use crate::domain::group::{Group, ProjectGroup};
-use crate::domain::ids::{GroupId, OrganizationId, ProjectGroupId, UserId};
+use crate::domain::ids::{GroupId, OrganizationId, ProjectGroupId, UserId, WorkspaceId};
 
 /// The store. Cloning is cheap; when the last clone is gone, the writer finishes by itself.
 #[derive(Clone, Debug)]
@@ -131,6 +132,24 @@ impl KnownGroups for SqliteStore {
     ) -> Result<Option<Group>, StoreError> {
         self.sender.settled().await;
         self.known.group(id, within).await
+    }
+
+    async fn groups_of(&self, organization: OrganizationId) -> Result<Vec<Group>, StoreError> {
+        self.sender.settled().await;
+        self.known.groups_of(organization).await
+    }
+
+    async fn groups_with(&self, user: UserId) -> Result<Vec<(OrganizationId, Group)>, StoreError> {
+        self.sender.settled().await;
+        self.known.groups_with(user).await
+    }
+
+    async fn organization_of(
+        &self,
+        workspace: WorkspaceId,
+    ) -> Result<Option<OrganizationId>, StoreError> {
+        self.sender.settled().await;
+        self.known.organization_of(workspace).await
     }
 
     async fn project_group(&self, id: ProjectGroupId) -> Result<Option<ProjectGroup>, StoreError> {

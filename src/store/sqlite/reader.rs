@@ -12,7 +12,9 @@ use super::{open, query};
 use crate::domain::caller::Person;
 use crate::domain::event::Event;
 use crate::domain::group::{Group, ProjectGroup};
-use crate::domain::ids::{EventId, GroupId, OrganizationId, ProjectGroupId, ProjectId, UserId};
+use crate::domain::ids::{
+    EventId, GroupId, OrganizationId, ProjectGroupId, ProjectId, UserId, WorkspaceId,
+};
 use crate::domain::row::{COLUMNS, Cell, Link, Row};
 use crate::store::StoreError;
 use crate::store::filter::{Filter, Page};
@@ -134,6 +136,51 @@ impl Reader {
         .fetch_optional(&self.pool)
         .await?;
         state.flatten().as_deref().map(read_group).transpose()
+    }
+
+    pub(super) async fn groups_of(
+        &self,
+        organization: OrganizationId,
+    ) -> Result<Vec<Group>, StoreError> {
+        let states: Vec<String> = sqlx::query_scalar(
+            "SELECT state FROM known_groups WHERE organization_id = ? AND state IS NOT NULL",
+        )
+        .bind(organization.0)
+        .fetch_all(&self.pool)
+        .await?;
+        states.iter().map(|state| read_group(state)).collect()
+    }
+
+    pub(super) async fn groups_with(
+        &self,
+        user: UserId,
+    ) -> Result<Vec<(OrganizationId, Group)>, StoreError> {
+        let rows: Vec<(i64, String)> = sqlx::query_as(
+            "SELECT organization_id, state FROM known_groups g
+             WHERE organization_id IS NOT NULL AND EXISTS (
+                 SELECT 1 FROM json_each(g.state, '$.users') m WHERE m.value ->> '$.user_id' = ?
+             )",
+        )
+        .bind(user.0)
+        .fetch_all(&self.pool)
+        .await?;
+        let read = |(organization, state): &(i64, String)| {
+            Ok((OrganizationId(*organization), read_group(state)?))
+        };
+        rows.iter().map(read).collect()
+    }
+
+    pub(super) async fn organization_of(
+        &self,
+        workspace: WorkspaceId,
+    ) -> Result<Option<OrganizationId>, StoreError> {
+        let organization: Option<i64> = sqlx::query_scalar(
+            "SELECT organization_id FROM known_workspaces WHERE workspace_id = ?",
+        )
+        .bind(workspace.0)
+        .fetch_optional(&self.pool)
+        .await?;
+        Ok(organization.map(OrganizationId))
     }
 
     pub(super) async fn project_group(

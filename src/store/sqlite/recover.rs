@@ -7,7 +7,7 @@
 use sqlx::Connection as _;
 use sqlx::sqlite::SqliteConnection;
 
-use super::write;
+use super::{drift, write};
 use crate::clock::Clock;
 use crate::domain::action::Outcome;
 use crate::domain::endpoint::Touches;
@@ -34,7 +34,7 @@ pub(super) async fn recover(
             .fetch_all(&mut *transaction)
             .await?;
     let mut recovered = Recovered::default();
-    let mut head = write::head(&mut transaction).await?;
+    let mut head = None;
     for (id, json) in left {
         let intent: Intent = serde_json::from_str(&json)
             .map_err(|error| StoreError::Corrupt(format!("the intent {id}: {error}")))?;
@@ -43,7 +43,8 @@ pub(super) async fn recover(
         }
         recovered.changes += 1;
         let draft = unknown(intent, clock);
-        head = Some(write::event(&mut transaction, head.as_ref(), &draft).await?);
+        write::append(&mut transaction, &mut head, &draft).await?;
+        drift::conclude(&mut transaction, &draft, &[]).await?;
     }
     transaction.commit().await?;
     Ok(recovered)

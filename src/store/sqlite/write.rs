@@ -54,6 +54,20 @@ pub(super) async fn head(connection: &mut SqliteConnection) -> Result<Option<Lin
     }))
 }
 
+/// Puts an event behind `head`, which is read if it is not known, and is then this event.
+pub(super) async fn append(
+    connection: &mut SqliteConnection,
+    head: &mut Option<Link>,
+    draft: &Draft,
+) -> Result<(), StoreError> {
+    let previous = match head.take() {
+        Some(link) => Some(link),
+        None => self::head(connection).await?,
+    };
+    *head = Some(event(connection, previous.as_ref(), draft).await?);
+    Ok(())
+}
+
 /// Puts an event behind `previous` and removes its intent.
 pub(super) async fn event(
     connection: &mut SqliteConnection,

@@ -19,12 +19,13 @@ use sqlx::Connection as _;
 use sqlx::sqlite::SqliteConnection;
 use tokio::sync::{mpsc, oneshot, watch};
 
+use super::drift::{self, Noticed};
 use super::presence::Presence;
 use super::{checkpoints, learn, prune, write};
 use crate::domain::caller::Person;
 use crate::domain::event::{Draft, Intent};
 use crate::domain::row::Link;
-use crate::store::{Learned, StoreError};
+use crate::store::{Learned, StoreError, views};
 
 /// How many commands one transaction takes at most.
 const BATCH: usize = 256;
@@ -89,6 +90,12 @@ pub(super) struct Writer {
     _presence: Presence,
     // Where the trail ends, for whoever signs it.
     heads: watch::Sender<Option<Link>>,
+}
+
+// What became of a transaction's jobs: the last row they wrote, and what their lists gave away.
+struct Applied {
+    head: Option<Link>,
+    noticed: Vec<Noticed>,
 }
 
 // What failed decides who is told: without a transaction nobody's command was even looked at.
@@ -265,10 +272,13 @@ impl Writer {
     }
 
     async fn apply(&mut self, jobs: &[Job]) -> Result<(), StoreError> {
-        let head = apply(&mut self.connection, jobs).await?;
+        let Applied { head, noticed } = apply(&mut self.connection, jobs).await?;
         self.run("COMMIT").await?;
         if head.is_some() {
             self.heads.send_replace(head);
+        }
+        for (organization, count) in noticed {
+            views::log(organization, count);
         }
         Ok(())
     }
@@ -292,24 +302,22 @@ impl Writer {
     }
 }
 
-// Gives the last row that it wrote.
-async fn apply(
-    connection: &mut SqliteConnection,
-    jobs: &[Job],
-) -> Result<Option<Link>, StoreError> {
+async fn apply(connection: &mut SqliteConnection, jobs: &[Job]) -> Result<Applied, StoreError> {
+    // The last row of the trail: read once, then it is the one that was written last.
     let mut head = None;
+    let mut noticed = Vec::new();
     for job in jobs {
         match &job.write {
             Write::Intend(intent) => write::intent(connection, intent).await?,
             Write::Complete(draft, learned) => {
-                let previous = match head.take() {
-                    Some(link) => Some(link),
-                    None => write::head(connection).await?,
-                };
-                head = Some(write::event(connection, previous.as_ref(), draft).await?);
+                write::append(connection, &mut head, draft).await?;
+                drift::conclude(connection, draft, learned).await?;
                 learn::all(connection, learned).await?;
             }
-            Write::Learn(learned) => learn::all(connection, learned).await?,
+            Write::Learn(learned) => {
+                noticed.extend(drift::observe(connection, &mut head, learned).await?);
+                learn::all(connection, learned).await?;
+            }
             Write::Remember(credential_id, person, at) => {
                 learn::person(connection, credential_id, person, *at).await?;
             }
@@ -319,7 +327,7 @@ async fn apply(
             Write::Settle => {}
         }
     }
-    Ok(head)
+    Ok(Applied { head, noticed })
 }
 
 fn answer(jobs: impl IntoIterator<Item = Job>, result: &Result<(), StoreError>) {

@@ -12,6 +12,7 @@ use tokio_util::sync::CancellationToken;
 use tollgate::cache::epochs::Epochs;
 use tollgate::cache::fills::Fills;
 use tollgate::cache::lists::Lists;
+use tollgate::cache::tags::Tags;
 use tollgate::clock::Clock;
 use tollgate::domain::caller::Key;
 use tollgate::layers::cache::CacheLayer;
@@ -412,6 +413,7 @@ impl PlainCache {
                 metrics.clone(),
             )),
             fills: Fills::new(64),
+            tags: Tags::new(),
             epochs,
             known: Arc::new(MemoryStore::default()),
             ttl: minute,

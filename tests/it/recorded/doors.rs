@@ -5,10 +5,12 @@ use insta::assert_snapshot;
 use serde_json::{Value, json};
 use tollgate::config::Scope;
 use tollgate::domain::ids::UserId;
+use tollgate::simulator::Toggl;
 
-use super::events::{last, toggl, without_hashes};
+use super::events::{counting_toggl, last, toggl, without_hashes};
 use crate::support::{
-    CARE, DESIGN, ENGINEERING, Gateway, ORG, STUDIO, basic, groups, old_groups, project_groups,
+    CARE, Client, DESIGN, ENGINEERING, Gateway, ORG, STUDIO, basic, groups, old_groups,
+    project_groups,
 };
 
 #[tokio::test]
@@ -108,45 +110,64 @@ async fn the_deprecated_doors_lead_to_the_same_groups() {
     gate.stop().await;
 }
 
-#[tokio::test]
-async fn the_other_doors_are_membership_changes() {
-    let toggl = toggl().await;
-    let guest = toggl.add_person("Hal Guest", ORG, false);
-    let workspace_user = |user: i64| {
-        let id = toggl.world(|world| world.workspace_user_id(STUDIO, UserId(user)));
+/// What each event says of groups, a line each.
+async fn doors_told(gate: &Gateway) -> String {
+    let lines = gate.events().await.into_iter().map(|event| {
+        assert_eq!(event.action, "membership.change");
+        assert_eq!(event.response.body, None, "{}", event.summary);
+        let group = event.target.group_id.map_or(0, |group| group.0);
+        format!(
+            "{} {group} {} {}",
+            event.outcome, event.flags, event.summary
+        )
+    });
+    without_hashes(&lines.collect::<Vec<_>>().join("\n"))
+}
+
+/// Ann goes by each door at which an administrator may.
+async fn go_by_each_door(toggl: &Toggl, ann: &Client) {
+    let workspace_user = |workspace, user: i64| {
+        let id = toggl.world(|world| world.workspace_user_id(workspace, UserId(user)));
         id.unwrap()
     };
-    let (cleo, dan) = (workspace_user(7003), workspace_user(7004));
-    let gate = Gateway::before(&toggl).start().await;
-    let (ann, hal) = (gate.client("ann"), gate.stranger());
-    let hal = hal.authorized(&basic(&guest.token, "api_token"));
+    let cleo = workspace_user(STUDIO, 7003);
+    let dan = workspace_user(STUDIO, 7004);
     let organization = format!("/api/v9/organizations/{ORG}");
     let workspace = format!("/api/v9/workspaces/{STUDIO}");
     let of_both = format!("{organization}/workspaces/{STUDIO}");
-    let assignment =
-        json!({ "operation": "assign", "user_id": 7005, "group_id": 9001, "joined": true });
-    let roles =
-        json!([{ "group_id": 9001, "user_id": 7005, "organization_id": ORG, "role_id": 1 }]);
-    let groups = json!({ "groups": [9001, 9002] });
+    let role = json!([{ "group_id": 9002, "user_id": 7005, "organization_id": ORG, "role_id": 2 }]);
     let doors = [
         (
             Method::PUT,
             format!("{organization}/users/610003"),
-            groups.clone(),
+            json!({ "groups": [9001, 9002] }),
         ),
         (
             Method::PUT,
             format!("{workspace}/workspace_users/{cleo}"),
-            groups.clone(),
+            json!({ "groups": [9001] }),
         ),
-        (Method::PUT, format!("{workspace}/users/7003"), groups),
-        (Method::PUT, format!("{of_both}/assignments"), assignment),
+        (
+            Method::PUT,
+            format!("{workspace}/users/7003"),
+            json!({ "groups": [9001, 9003] }),
+        ),
+        (
+            Method::PUT,
+            format!("{of_both}/assignments"),
+            json!({ "operation": "assign", "user_id": 7005, "group_id": 9001 }),
+        ),
+        (
+            Method::PUT,
+            format!("{organization}/workspaces/{CARE}/assignments"),
+            json!({ "operation": "assign", "group_id": 9001 }),
+        ),
         (
             Method::POST,
             format!("{organization}/invitations"),
-            json!({ "emails": ["new@acme.example"], "groups": [9001] }),
+            json!({ "emails": ["new@acme.example"], "groups": [9001, 9002] }),
         ),
-        (Method::POST, "/api/v9/users/1/roles".to_owned(), roles),
+        (Method::POST, "/api/v9/users/1/roles".to_owned(), role),
         (
             Method::PATCH,
             format!("{of_both}/workspace_users"),
@@ -164,44 +185,81 @@ async fn the_other_doors_are_membership_changes() {
         ),
     ];
     for (method, path, body) in doors {
-        let mut ask = ann.ask(method, path);
-        if !body.is_null() {
-            ask = ask.json(body);
-        }
-        // Which of these the simulator grants is its own affair; each is a change.
-        ask.await;
+        let ask = ann.ask(method, path);
+        let ask = if body.is_null() { ask } else { ask.json(body) };
+        ask.await.assert_ok();
     }
-    hal.delete(format!("{organization}/users/leave"))
-        .await
-        .assert_ok();
-    hal.post(
-        "/api/v9/organizations/invitations/s3cret-C0de/accept",
+}
+
+#[tokio::test]
+async fn each_of_the_other_doors_tells_who_came_into_which_group_and_who_left() {
+    let toggl = toggl().await;
+    let gate = Gateway::before(&toggl).start().await;
+    let ann = gate.client("ann");
+    go_by_each_door(&toggl, &ann).await;
+    let told = doors_told(&gate).await;
+    assert_snapshot!(told, @"");
+    let ids = gate
+        .sql("SELECT group_concat(group_id) FROM audit_event_groups WHERE seq = 1")
+        .await;
+    assert_eq!(ids, ["9002,9003"]);
+    // In each group's own history, and of upstream's groups as they are now.
+    let rows = gate
+        .sql("SELECT group_name || ' ' || change || ' ' || value FROM group_changes WHERE field = 'users' AND group_id = 9002 ORDER BY rowid")
+        .await;
+    assert_snapshot!(rows.join("\n"), @"");
+    gate.stop().await;
+}
+
+#[tokio::test]
+async fn who_leaves_or_accepts_is_told_by_what_is_known_of_them() {
+    let toggl = toggl().await;
+    let gate = Gateway::before(&toggl).start().await;
+    let ann = gate.client("ann");
+    let invitation = json!({ "emails": ["new@acme.example"], "groups": [9001] });
+    ann.post(
+        format!("/api/v9/organizations/{ORG}/invitations"),
+        invitation,
+    )
+    .await
+    .assert_ok();
+    let invited = toggl
+        .people()
+        .into_iter()
+        .find(|person| person.email == "new@acme.example");
+    let invited = invited.unwrap();
+    let code = toggl.world(|world| world.invitation(ORG, invited.id).map(str::to_owned));
+    let new = gate
+        .stranger()
+        .authorized(&basic(&invited.token, "api_token"));
+    new.post(
+        format!("/api/v9/organizations/invitations/{}/accept", code.unwrap()),
         json!({}),
     )
-    .await;
-    let events = gate.events().await;
-    assert_eq!(events.len(), 11);
-    for event in &events {
-        assert_eq!(event.action, "membership.change");
-        assert_eq!(event.response.body, None, "{}", event.summary);
-    }
-    let summaries = events.iter().map(|event| {
-        let summary = event.summary.replace(&cleo.to_string(), "CLEO");
-        format!("{}  {}", event.outcome, without_hashes(&summary))
-    });
-    assert_snapshot!(summaries.collect::<Vec<_>>().join("\n"), @"
-    applied  changed memberships by PUT /api/v9/organizations/4123/users/610003
-    applied  changed memberships by PUT /api/v9/workspaces/51001/workspace_users/CLEO
-    applied  changed memberships by PUT /api/v9/workspaces/51001/users/7003
-    applied  changed memberships by PUT /api/v9/organizations/4123/workspaces/51001/assignments
-    applied  changed memberships by POST /api/v9/organizations/4123/invitations
-    applied  changed memberships by POST /api/v9/users/1/roles
-    applied  changed memberships by PATCH /api/v9/organizations/4123/workspaces/51001/workspace_users
-    applied  changed memberships by PATCH /api/v9/organizations/4123/users
-    applied  changed memberships by DELETE /api/v9/workspaces/51001/workspace_users/CLEO
-    applied  changed memberships by DELETE /api/v9/organizations/4123/users/leave
-    rejected  tried to change memberships by POST /api/v9/organizations/invitations/hmac-…/accept: 404
-    ");
+    .await
+    .assert_ok();
+    let dan = gate.client("dan");
+    dan.delete(format!("/api/v9/organizations/{ORG}/users/leave"))
+        .await
+        .assert_ok();
+    assert_snapshot!(doors_told(&gate).await, @"");
+    gate.stop().await;
+}
+
+#[tokio::test]
+async fn without_a_list_a_door_is_told_by_its_request_and_flagged() {
+    let toggl = counting_toggl().await;
+    let gate = Gateway::before(&toggl).config(|config| config.quota.reserve = 100_000);
+    let gate = gate.start().await;
+    let ann = gate.client("ann");
+    ann.get(groups(ORG)).await.assert_ok();
+    go_by_each_door(&toggl, &ann).await;
+    assert_snapshot!(doors_told(&gate).await, @"");
+    // Nothing that was assumed is taken for known.
+    let known = gate
+        .sql("SELECT count(*) FROM known_groups WHERE state IS NOT NULL")
+        .await;
+    assert_eq!(known, ["0"]);
     gate.stop().await;
 }
 

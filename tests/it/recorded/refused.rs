@@ -102,7 +102,7 @@ async fn every_refusal_is_a_row_with_its_reason() {
     ann  group.patch  rejected  tried to change "Design": Empty or invalid patch operation (400)
     ann  group.patch  rejected  tried to change "Design": Empty or invalid patch path (400)
     ann  group.patch  rejected  tried to change "Design": Invalid JSON input (400)
-    gus  group.patch  rejected  tried to change group 9001 (add users 7101): Unknown group at organization (400)
+    gus  group.patch  rejected  tried to change group 9001 (add users Gus Romero (7101)): Unknown group at organization (400)
     ann  group.patch  rejected  tried to change "Design" (add users Bob Tamm (7002); add users Bob Tamm (7002); add users Bob Tamm (7002); add users Bob Tamm (7002); add users Bob Tamm (7002); add users Bob Tamm (7002); add users Bob Tamm (7002); add users Bob Tamm (7002); add users Bob Tamm (7002); add users Bob Tamm (7002) and 190 more): Too many patches (400)
     ann  group.patch  rejected  tried to change "Design" (add users 1, 2, 3, 4, 5, 6, 7, 8, 9, 10 and 1990 more): Too many values per patch (400)
     eve  group.patch  rejected  tried to change "Design" (add users Eve Lindqvist (7005)): User does not have access to this resource (403)

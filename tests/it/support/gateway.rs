@@ -40,6 +40,7 @@ pub(crate) struct Gateway {
     people: Vec<Person>,
     folder: TempDir,
     config: Config,
+    clock: Clock,
     proxy: Base,
     admin: Base,
     token: String,
@@ -61,6 +62,7 @@ pub(crate) struct Builder {
     toggl: Option<Toggl>,
     folder: TempDir,
     config: Config,
+    clock: Clock,
 }
 
 // === impl Builder ===
@@ -72,9 +74,21 @@ impl Builder {
         self
     }
 
+    /// What time it is, for people.
+    pub(crate) fn clock(mut self, clock: Clock) -> Self {
+        self.clock = clock;
+        self
+    }
+
     /// The folder that will be its own, to put files into.
     pub(crate) fn folder(&self) -> &Path {
         self.folder.path()
+    }
+
+    /// Why it cannot start.
+    pub(crate) async fn refused(self) -> String {
+        let app = App::build(self.config, self.clock).await;
+        format!("{:#}", app.err().expect("it does not start"))
     }
 
     /// Opens the ports and serves.
@@ -85,6 +99,7 @@ impl Builder {
             toggl: self.toggl,
             folder: self.folder,
             config: self.config,
+            clock: self.clock,
             proxy: Base::default(),
             admin: Base::default(),
             token: String::new(),
@@ -133,6 +148,7 @@ impl Gateway {
             toggl: None,
             folder,
             config,
+            clock: Clock::system(),
         }
     }
 
@@ -337,7 +353,7 @@ impl Gateway {
 
     /// Starts it again, on the same folder.
     pub(crate) async fn resume(&mut self) {
-        let app = App::build(self.config.clone(), Clock::system()).await;
+        let app = App::build(self.config.clone(), self.clock.clone()).await;
         let app = app.expect("a gateway that can start");
         if let Some(token) = app.new_token() {
             token.clone_into(&mut self.token);

@@ -81,14 +81,11 @@ static RUN: LazyLock<String> = LazyLock::new(|| {
 
 /// Whether values of these kinds are written into these columns.
 pub(super) fn fits(pieces: &Pieces<'_>) -> bool {
-    SORTED
-        .iter()
-        .zip(pieces)
-        .all(|(member, piece)| match piece {
-            Piece::Null => true,
-            Piece::Integer(_) => NUMBERS.contains(&member.name),
-            Piece::Text(_) | Piece::Escaped(_) => !NUMBERS.contains(&member.name),
-        })
+    KINDS.iter().zip(pieces).all(|(kind, piece)| match piece {
+        Piece::Null => true,
+        Piece::Integer(_) => kind.is_number,
+        Piece::Text(_) | Piece::Escaped(_) => !kind.is_number,
+    })
 }
 
 /// A row as it lies in the table.

@@ -1,0 +1,63 @@
+//! Which list an `ETag` was given out for, so that `If-Match` can be held against that list.
+//!
+//! In memory and bounded: a tag that is forgotten is held against the organization's whole list.
+
+use std::fmt;
+use std::time::Duration;
+
+use http::HeaderValue;
+use moka::sync::Cache;
+
+use crate::domain::caller::Fingerprint;
+use crate::domain::endpoint::List;
+
+/// A list, and the query that it was asked for with.
+pub type Asked = (List, Option<Box<str>>);
+
+/// See the [module](self). Cloning shares it.
+#[derive(Clone)]
+pub struct Tags(Cache<(Fingerprint, HeaderValue), Asked>);
+
+const MOST: u64 = 100_000;
+
+// Who decides on what they saw longer ago should look again.
+const KEPT: Duration = Duration::from_secs(24 * 3600);
+
+// === impl Tags ===
+
+impl Tags {
+    /// None yet.
+    #[must_use]
+    pub fn new() -> Self {
+        Self(
+            Cache::builder()
+                .max_capacity(MOST)
+                .time_to_live(KEPT)
+                .build(),
+        )
+    }
+
+    /// Remembers that `caller` is given `tag` for a list.
+    pub fn note(&self, caller: Fingerprint, tag: &HeaderValue, list: List, query: Option<&str>) {
+        self.0
+            .insert((caller, tag.clone()), (list, query.map(Box::from)));
+    }
+
+    /// The list for which `caller` was given `tag`.
+    #[must_use]
+    pub fn list_of(&self, caller: Fingerprint, tag: &HeaderValue) -> Option<Asked> {
+        self.0.get(&(caller, tag.clone()))
+    }
+}
+
+impl Default for Tags {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+impl fmt::Debug for Tags {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Tags")
+    }
+}

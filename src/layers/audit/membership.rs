@@ -1,0 +1,134 @@
+//! What a change of memberships by another door than a group's own has come to.
+//!
+//! **Guarantee** (DESIGN §4): the event names every group that the change touched, and who went in or
+//! out. Upstream answers such a change with hardly a word, so what came of it is read from one list
+//! afterwards; where none can be had, what the request makes certain is told and flagged
+//! `after-assumed`.
+
+use jiff::Timestamp;
+use tower::Service;
+
+use super::Answer;
+use super::account::Account;
+use super::facts::{Facts, all_told};
+use super::lists::Lists;
+use crate::domain::action::{Action, Outcome};
+use crate::domain::diff::{Change as Difference, difference_of_groups, sentence_of_groups};
+use crate::domain::door::Door;
+use crate::domain::endpoint::{Change, List};
+use crate::domain::event::Flag;
+use crate::domain::group::Group;
+use crate::domain::ids::{GroupId, UserId};
+use crate::error::ProxyError;
+use crate::layers::Call;
+use crate::store::{Fact, Learned};
+
+/// An organization's groups after a change, as upstream showed them.
+#[derive(Debug)]
+pub(super) struct Seen {
+    /// When they were asked for.
+    pub(super) at: Timestamp,
+    pub(super) groups: Vec<Group>,
+}
+
+/// Asks for the groups after a change of memberships that upstream made.
+pub(super) async fn look<S>(
+    lists: &Lists<'_, S>,
+    change: &Change,
+    facts: &Facts,
+    outcome: Outcome,
+) -> Option<Seen>
+where
+    S: Service<Call, Response = Answer, Error = ProxyError, Future: Send> + Clone + Send + Sync,
+{
+    if change.action != Action::MembershipChange || outcome != Outcome::Applied {
+        return None;
+    }
+    let at = lists.recorder.clock.now();
+    let organization = facts.organization?;
+    let groups = lists.groups(List::Organization(organization)).await?;
+    // Who may see no members is shown none, and perhaps no group.
+    let is_whole = all_told(&groups) && (!groups.is_empty() || facts.groups.is_empty());
+    is_whole.then_some(Seen { at, groups })
+}
+
+/// Adds to `account` what an applied change did to the groups.
+pub(super) fn tell(
+    account: &mut Account,
+    change: &Change,
+    door: Door,
+    facts: &Facts,
+    seen: Option<&Seen>,
+) {
+    let entry = facts.entry(change, door);
+    let (mut changes, certain) = match seen {
+        Some(seen) => {
+            let found = difference_of_groups(&facts.groups, &seen.groups);
+            entry.explained(found, &seen.groups)
+        }
+        None => (entry.certain(&facts.groups), false),
+    };
+    for change in &mut changes {
+        if let (None, Some(id)) = (&change.label, change.id)
+            && change.field == crate::domain::diff::Field::Users
+        {
+            change.label = facts.name_of(UserId(id));
+        }
+    }
+    if !certain {
+        account.flags.push(Flag::AfterAssumed);
+    }
+    let is_known = |group: &Group| facts.groups.iter().any(|known| known.id == group.id);
+    if seen.is_some_and(|seen| !seen.groups.iter().all(is_known)) {
+        account.flags.push(Flag::BeforeUnknown);
+    }
+    account.summary = if changes.is_empty() {
+        format!("changed memberships by {}", facts.shown)
+    } else {
+        format!("{} (by {})", sentence_of_groups(&changes), facts.shown)
+    };
+    if let Some(id) = the_one_group(&changes) {
+        name_it(account, &mut changes, facts, seen, id);
+    }
+    account.changes = changes;
+    account.learned = match seen {
+        Some(seen) => {
+            let group = |group: &Group| Learned {
+                at: seen.at,
+                fact: Fact::Group(facts.organization, Box::new(group.clone())),
+            };
+            seen.groups.iter().map(group).collect()
+        }
+        None => vec![Learned {
+            at: account.at,
+            fact: Fact::DoubtfulGroups(facts.organization),
+        }],
+    };
+}
+
+fn the_one_group(changes: &[Difference]) -> Option<GroupId> {
+    let first = changes.first()?.group_id?;
+    let same = changes.iter().all(|change| change.group_id == Some(first));
+    same.then_some(first)
+}
+
+// An event about one group is that group's, with the state before and after.
+fn name_it(
+    account: &mut Account,
+    changes: &mut [Difference],
+    facts: &Facts,
+    seen: Option<&Seen>,
+    id: GroupId,
+) {
+    let find = |groups: &[Group]| groups.iter().find(|group| group.id == id).cloned();
+    let before = find(&facts.groups);
+    let after = seen.and_then(|seen| find(&seen.groups));
+    account.target.group_id = Some(id);
+    account.target.group_name = changes.iter().find_map(|change| change.group_name.clone());
+    for change in changes {
+        change.group_id = None;
+        change.group_name = None;
+    }
+    account.before = before.map(|group| group.to_json());
+    account.after = after.map(|group| group.to_json());
+}

@@ -1,0 +1,325 @@
+//! What was changed in the last minutes, for the relations between events (DESIGN §4).
+//!
+//! An event that undoes what *somebody else* did a little earlier names theirs (`overwrote`): two tools
+//! that fight over one group show at a glance. The same request once more, after one that failed or
+//! whose answer nobody took, names that (`retries`). In memory, bounded, and seeded from the trail at
+//! start; what is forgotten costs a relation and never an event.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use moka::sync::Cache;
+
+use crate::domain::action::Outcome;
+use crate::domain::diff::{Change as Difference, Field, Kind};
+use crate::domain::event::{Actor, Draft, Event, Flag, Relation, RelationKind, RequestRecord};
+use crate::domain::ids::{EventId, GroupId};
+
+/// How far back.
+pub const RECENT: Duration = Duration::from_secs(600);
+
+/// See the [module](self). Cloning shares it.
+#[derive(Clone, Debug)]
+pub struct Recent {
+    groups: Cache<GroupId, Arc<[Done]>>,
+    failed: Cache<Asked, EventId>,
+}
+
+/// A change that was made.
+#[derive(Clone, Debug)]
+struct Done {
+    event: EventId,
+    actor: Actor,
+    changes: Arc<[Difference]>,
+}
+
+/// A request, as far as it takes to recognize it.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+struct Asked {
+    credential: Option<String>,
+    method: String,
+    path: String,
+    query: Option<String>,
+    body: Option<String>,
+}
+
+const MOST_GROUPS: u64 = 10_000;
+const MOST_REQUESTS: u64 = 10_000;
+
+// Of one group; older ones were undone or confirmed by these.
+const MOST_CHANGES: usize = 16;
+
+// === impl Recent ===
+
+impl Recent {
+    /// What the trail's newest events tell, given oldest first.
+    pub fn of<'a>(events: impl IntoIterator<Item = &'a Event>) -> Self {
+        let cache = |most| Cache::builder().max_capacity(most).time_to_live(RECENT);
+        let recent = Self {
+            groups: cache(MOST_GROUPS).build(),
+            failed: Cache::builder()
+                .max_capacity(MOST_REQUESTS)
+                .time_to_live(RECENT)
+                .build(),
+        };
+        for event in events {
+            let changes: Vec<Difference> =
+                serde_json::from_value(event.changes.clone()).unwrap_or_default();
+            let went_well = matches!(&*event.outcome, "applied" | "partial");
+            let answered = event
+                .flags
+                .as_array()
+                .is_none_or(|flags| !flags.iter().any(|flag| flag == "caller-left"));
+            let asked = Asked::of(&event.actor, &event.request);
+            recent.take(
+                event.id,
+                &event.actor,
+                event.target.group_id,
+                &changes,
+                went_well,
+            );
+            recent.request(asked, event.id, went_well && answered);
+        }
+        recent
+    }
+
+    /// What `draft` has to do with events before it. To be asked in the group's turn.
+    pub(super) fn relations(&self, draft: &Draft) -> Vec<Relation> {
+        let mut relations = Vec::new();
+        if let Some(id) = self.failed.get(&Asked::of_draft(draft)) {
+            relations.push(Relation {
+                kind: RelationKind::Retries,
+                id,
+            });
+        }
+        if !went_well(draft) {
+            return relations;
+        }
+        for change in &draft.changes {
+            let group = change.group_id.or(draft.intent.target.group_id);
+            let Some(done) = group.and_then(|group| self.groups.get(&group)) else {
+                continue;
+            };
+            // Only what the latest of them left counts: what was put right since is nobody's loss.
+            let last = done.iter().rev().find_map(|done| {
+                let old = done
+                    .changes
+                    .iter()
+                    .find(|old| is_about_the_same(old, change))?;
+                Some((done, old))
+            });
+            if let Some((done, old)) = last
+                && undoes(change, old)
+                && is_somebody_else(&done.actor, &draft.intent.actor)
+                && relations.iter().all(|relation| relation.id != done.event)
+            {
+                relations.push(Relation {
+                    kind: RelationKind::Overwrote,
+                    id: done.event,
+                });
+            }
+        }
+        relations
+    }
+
+    /// Remembers `draft` for those that come after it.
+    pub(super) fn note(&self, draft: &Draft) {
+        let intent = &draft.intent;
+        let answered = !intent.flags.contains(&Flag::CallerLeft);
+        let went_well = went_well(draft);
+        self.request(Asked::of_draft(draft), intent.id, went_well && answered);
+        let group = intent.target.group_id;
+        self.take(intent.id, &intent.actor, group, &draft.changes, went_well);
+    }
+
+    fn request(&self, asked: Asked, event: EventId, is_done: bool) {
+        if is_done {
+            self.failed.invalidate(&asked);
+        } else {
+            self.failed.insert(asked, event);
+        }
+    }
+
+    fn take(
+        &self,
+        event: EventId,
+        actor: &Actor,
+        group: Option<GroupId>,
+        changes: &[Difference],
+        went_well: bool,
+    ) {
+        if !went_well {
+            return;
+        }
+        let mut groups: Vec<GroupId> = changes
+            .iter()
+            .filter_map(|change| change.group_id.or(group))
+            .collect();
+        groups.sort_unstable();
+        groups.dedup();
+        for id in groups {
+            let of = changes
+                .iter()
+                .filter(|change| change.group_id.or(group) == Some(id));
+            let done = Done {
+                event,
+                actor: actor.clone(),
+                changes: of.cloned().collect(),
+            };
+            let known = self.groups.get(&id);
+            let known = known.as_deref().unwrap_or_default();
+            let kept = known
+                .iter()
+                .skip((known.len() + 1).saturating_sub(MOST_CHANGES));
+            self.groups
+                .insert(id, kept.cloned().chain([done]).collect());
+        }
+    }
+}
+
+fn went_well(draft: &Draft) -> bool {
+    matches!(draft.outcome, Outcome::Applied | Outcome::Partial)
+}
+
+fn is_about_the_same(one: &Difference, other: &Difference) -> bool {
+    one.field == other.field && one.id == other.id
+        || one.field == Field::Group
+        || other.field == Field::Group
+}
+
+fn undoes(new: &Difference, old: &Difference) -> bool {
+    match (new.change, old.change) {
+        (Kind::Added, Kind::Removed) | (Kind::Removed, Kind::Added) => new.field == old.field,
+        (Kind::Set, Kind::Set) => new.from == old.to,
+        (Kind::Deleted, _) => true,
+        _ => false,
+    }
+}
+
+// By the person, where both are known: one person's two tools do not overwrite each other.
+fn is_somebody_else(one: &Actor, other: &Actor) -> bool {
+    match (one.user_id, other.user_id) {
+        (Some(one), Some(other)) => one != other,
+        _ => one.credential_id != other.credential_id,
+    }
+}
+
+// === impl Asked ===
+
+impl Asked {
+    fn of(actor: &Actor, request: &RequestRecord) -> Self {
+        Self {
+            credential: actor.credential_id.clone(),
+            method: request.method.clone(),
+            path: request.path.clone(),
+            query: request.query.clone(),
+            body: request.body.clone().or_else(|| request.body_digest.clone()),
+        }
+    }
+
+    fn of_draft(draft: &Draft) -> Self {
+        Self::of(&draft.intent.actor, &draft.intent.request)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use insta::assert_snapshot;
+    use serde_json::json;
+
+    use super::*;
+    use crate::domain::ids::UserId;
+    use crate::store::suite::{applied, intent};
+
+    /// A change of group 7 by the person `user`.
+    fn change(seconds: i64, user: i64, changes: serde_json::Value) -> Draft {
+        let mut draft = applied(intent(seconds));
+        draft.intent.actor.user_id = Some(UserId(user));
+        draft.intent.request.body = Some(format!("request {seconds}"));
+        draft.changes = serde_json::from_value(changes).unwrap();
+        draft
+    }
+
+    /// What each has to do with those before it, by their numbers.
+    fn related(drafts: &[Draft]) -> String {
+        let recent = Recent::of([]);
+        let number = |id| {
+            drafts
+                .iter()
+                .position(|draft| draft.intent.id == id)
+                .unwrap()
+        };
+        let lines = drafts.iter().enumerate().map(|(index, draft)| {
+            let relations = recent.relations(draft);
+            recent.note(draft);
+            let told: Vec<_> = relations
+                .iter()
+                .map(|relation| format!("{:?} {}", relation.kind, number(relation.id)))
+                .collect();
+            format!("{index}: {}", told.join(", "))
+        });
+        lines.collect::<Vec<_>>().join("\n")
+    }
+
+    fn added(id: i64) -> serde_json::Value {
+        json!([{"field": "users", "change": "added", "id": id}])
+    }
+
+    fn removed(id: i64) -> serde_json::Value {
+        json!([{"field": "users", "change": "removed", "id": id}])
+    }
+
+    fn renamed(from: &str, to: &str) -> serde_json::Value {
+        json!([{"field": "name", "change": "set", "from": from, "to": to}])
+    }
+
+    #[test]
+    fn who_undoes_what_somebody_else_did_is_told_so() {
+        let told = related(&[
+            change(0, 1, added(5)),
+            change(1, 1, removed(5)), // their own
+            change(2, 2, added(5)),   // what 1 took out
+            change(3, 2, added(6)),
+            change(4, 1, removed(6)),
+            change(5, 1, renamed("A", "B")),
+            change(6, 2, renamed("B", "A")),
+            change(
+                7,
+                1,
+                json!([{"field": "group", "change": "deleted", "from": "A"}]),
+            ),
+        ]);
+        assert_snapshot!(told, @"
+        0: 
+        1: 
+        2: Overwrote 1
+        3: 
+        4: Overwrote 3
+        5: 
+        6: Overwrote 5
+        7: Overwrote 6
+        ");
+    }
+
+    #[test]
+    fn what_was_not_done_is_not_overwritten_and_its_repetition_is_a_retry() {
+        let mut failed = change(0, 1, added(5));
+        failed.outcome = Outcome::Unknown;
+        let mut again = change(0, 1, added(5));
+        again.intent.flags.push(Flag::CallerLeft);
+        let told = related(&[
+            failed,
+            change(1, 2, removed(5)),
+            again.clone(),
+            change(0, 1, added(5)),
+            change(0, 1, added(5)),
+        ]);
+        assert_snapshot!(told, @"
+        0: 
+        1: 
+        2: Retries 0, Overwrote 1
+        3: Retries 2
+        4: 
+        ");
+    }
+}
