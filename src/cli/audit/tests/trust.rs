@@ -1,7 +1,7 @@
 //! The commands that show, or keep, that the trail is the one that was written.
 
 use sqlx::sqlite::SqliteConnectOptions;
-use sqlx::{AssertSqlSafe, ConnectOptions as _};
+use sqlx::{AssertSqlSafe, ConnectOptions as _, Connection as _};
 
 use super::*;
 
@@ -27,6 +27,7 @@ async fn execute(path: &Path, sql: &str) {
         .execute(&mut connection)
         .await
         .unwrap();
+    connection.close().await.unwrap();
 }
 
 fn write(path: &Path, name: &str, text: &str) {
@@ -165,7 +166,7 @@ async fn a_database_that_is_not_ours_or_newer_is_not_touched() {
         let error = run(&path, command).await.unwrap_err();
         assert!(error.contains("newer version of Tollgate"), "{error}");
     }
-    assert_eq!(std::fs::read(&path).unwrap(), before);
+    assert!(std::fs::read(&path).unwrap() == before, "not a byte");
     let missing = directory.path().join("missing.db");
     let error = run(&missing, "prune --before 1s").await.unwrap_err();
     assert!(error.contains("does not exist"), "{error}");
