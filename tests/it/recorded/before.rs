@@ -29,6 +29,8 @@ async fn a_group_that_nobody_has_seen_is_asked_for_once_and_shared_with_the_cach
     ann  group.delete  applied  deleted "Engineering" (it had Bob Tamm (7002), Dan Okafor (7004), workspace 51001)
     "#);
 
+    gate.stop().await;
+
     let gate = Gateway::before(&toggl).start().await;
     let ann = gate.client("ann");
     ann.get(groups(ORG))
@@ -40,6 +42,7 @@ async fn a_group_that_nobody_has_seen_is_asked_for_once_and_shared_with_the_cach
         .assert_ok();
     assert_eq!(toggl.received_matching(&asked).len(), 2, "the cache had it");
     assert_snapshot!(gate.trail().await, @r#"ann  group.update  applied  renamed "Brand" to "Design""#);
+    gate.stop().await;
 }
 
 #[tokio::test]
