@@ -45,7 +45,8 @@ pub(super) async fn run(
     clock: &Clock,
 ) -> anyhow::Result<()> {
     let user = args.user;
-    if !args.yes && !(io::stdin().is_terminal() && io::stderr().is_terminal()) {
+    let can_ask = io::stdin().is_terminal() && io::stderr().is_terminal();
+    if !args.yes && !can_ask {
         bail!("erasing a person cannot be undone: say --yes to do it without being asked");
     }
     let mentions = reader.mentions(user).await?;

@@ -226,6 +226,9 @@ async fn anew(connection: &mut SqliteConnection) -> Result<bool, StoreError> {
     Ok(busy == 0)
 }
 
+// Credential, number, address, name.
+type Identity = (String, Option<i64>, Option<String>, Option<String>);
+
 // Takes over what the tables say of the person, in rows after `after`; gives the last row.
 async fn know(
     connection: &mut SqliteConnection,
@@ -235,7 +238,7 @@ async fn know(
     let mut last = after;
     loop {
         let known = person.count();
-        let identities: Vec<(String, Option<i64>, Option<String>, Option<String>)> =
+        let identities: Vec<Identity> =
             sqlx::query_as("SELECT credential_id, user_id, email, name FROM identities")
                 .fetch_all(&mut *connection)
                 .await?;

@@ -305,7 +305,7 @@ async fn an_edit_of_a_redacted_row_is_found() {
     ] {
         match forged(edit).await {
             Verdict::Broken { fault, .. } => assert_eq!(fault.seq(), seq, "{edit}: {fault}"),
-            intact => panic!("{edit}: {intact:?}"),
+            intact @ Verdict::Intact { .. } => panic!("{edit}: {intact:?}"),
         }
     }
 }
