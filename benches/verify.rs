@@ -121,7 +121,7 @@ async fn main() {
     let path = folder.join(format!("verify-{rows}.db"));
     if !path.exists() {
         println!("building a trail of {rows} rows");
-        let partial = folder.join("verify-partial.db");
+        let partial = folder.join(format!("verify-{}.db", std::process::id()));
         for end in ["", "-wal", "-shm"] {
             let _ = std::fs::remove_file(format!("{}{end}", partial.display()));
         }
