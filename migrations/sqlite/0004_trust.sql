@@ -44,7 +44,7 @@ END;
 CREATE VIEW audit_pruned AS
 SELECT coalesce((
     SELECT json_extract(after, '$.up_to_seq') FROM audit_events
-    WHERE action = 'tollgate.prune' ORDER BY seq DESC LIMIT 1
+    WHERE action = 'tollgate.prune' AND outcome = 'applied' ORDER BY seq DESC LIMIT 1
 ), 0) AS up_to_seq;
 
 DROP TRIGGER audit_events_no_delete;

@@ -1,28 +1,39 @@
 //! `tollgate audit`: the trail in a terminal, in a pipe, in a spreadsheet.
 //!
-//! Reads the database file itself, beside a gateway that runs or without one. `prune` and `redact` write
-//! to it, and say so in the trail; the others never do.
-//! Through a pipe the output is stable and plain; on a terminal the table fits its width.
+//! Reads the database file itself, beside a gateway that runs or without one; what only asks never
+//! writes. `export`, `prune` and `redact` say in the trail that they were there. Through a pipe the output
+//! is stable and plain; on a terminal the table fits its width, tells times from now, and colours what
+//! went wrong.
 
+mod backup;
 mod checkpoint;
+mod csv;
+mod export;
+mod groups;
+mod history;
 mod list;
 mod moment;
 mod operator;
+mod pages;
 mod prune;
 mod redact;
 mod show;
 mod table;
+mod tail;
 mod text;
 mod verify;
+mod which;
 
 #[cfg(test)]
 mod tests;
 
+use std::ffi::OsString;
 use std::io::{self, BufWriter, IsTerminal as _, Write};
 use std::path::PathBuf;
 
-use clap::{Args, Subcommand};
+use clap::{Args, Subcommand, ValueEnum};
 
+use self::table::Look;
 pub use self::table::{Column, table, table_of, table_within};
 use super::environment::FileArgs;
 use crate::clock::Clock;
@@ -40,9 +51,26 @@ pub struct AuditArgs {
     #[arg(long, value_name = "FILE", global = true, conflicts_with = "database")]
     config: Option<PathBuf>,
 
+    /// Whether to use colours; NO_COLOR in the environment is `never`
+    #[arg(long, value_enum, global = true, default_value_t = Colour::Auto, value_name = "WHEN")]
+    color: Colour,
+
     #[command(subcommand)]
     command: Command,
 }
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+enum Colour {
+    /// On a terminal
+    Auto,
+    /// Through a pipe too
+    Always,
+    /// Not at all
+    Never,
+}
+
+/// The widest that a table gets: what is wider than a book is hard to read.
+const WIDEST: u16 = 100;
 
 #[derive(Debug, Subcommand)]
 enum Command {
@@ -57,6 +85,36 @@ enum Command {
         after_help = "Example:\n  tollgate audit show 0193f0a2-7c11-7000-8000-3b1a5c0e9d42\n  tollgate audit show 42"
     )]
     Show(show::ShowArgs),
+
+    /// Tell the life of one group, oldest first
+    #[command(
+        after_help = "Also what happened to it behind the gateway, and its part of changes of several groups.\n\nExample: the life of group 9001 of organization 4123\n  tollgate audit history 4123 9001"
+    )]
+    History(history::HistoryArgs),
+
+    /// Show the groups of an organization as they stood at a time
+    #[command(
+        after_help = "Put together from what the events before and after that time say. What nobody told is not known, and said to be.\n\nExample: who was in which group on Monday at nine?\n  tollgate audit groups 4123 --at 2026-11-23T09:00:00Z"
+    )]
+    Groups(groups::GroupsArgs),
+
+    /// Follow new events as they come
+    #[command(
+        after_help = "Ends with Ctrl-C. Takes the filters of `list`.\n\nExample: what is refused, as it happens\n  tollgate audit tail --outcome rejected --lines 0"
+    )]
+    Tail(tail::TailArgs),
+
+    /// Stream events out, oldest first, and record that it was done
+    #[command(
+        after_help = "Takes the filters of `list`. A file appears when it is complete. That somebody exported, and what, is an event of its own.\n\nExample:\n  tollgate audit export --format csv --since 30d --output november.csv"
+    )]
+    Export(export::ExportArgs),
+
+    /// Copy the database, also while the gateway runs
+    #[command(
+        after_help = "The copy is one moment of the trail: `tollgate audit verify --database FILE` checks it, and `tollgate serve` can go on with it.\n\nExample:\n  tollgate audit backup /backup/tollgate-2026-11-24.db"
+    )]
+    Backup(backup::BackupArgs),
 
     /// Check the chain of hashes over all events
     #[command(after_help = verify::HELP)]
@@ -99,9 +157,15 @@ impl AuditArgs {
     /// What went wrong, as a sentence. A reader that hangs up early, such as `head`, is no error.
     pub async fn run(&self, clock: &Clock) -> anyhow::Result<()> {
         let stdout = io::stdout();
-        let width = stdout.is_terminal().then(table::terminal_width).flatten();
+        let terminal = stdout.is_terminal();
+        let width = terminal.then(table::terminal_width).flatten();
+        let look = Look {
+            width: width.map(|width| width.min(WIDEST)),
+            colour: self.colour(terminal, std::env::var_os("NO_COLOR")),
+            now: terminal.then(|| clock.now()),
+        };
         let mut out = BufWriter::new(stdout);
-        let result = match self.run_to(&mut out, width, clock).await {
+        let result = match self.run_to(&mut out, look, clock).await {
             Ok(()) => out.flush().map_err(anyhow::Error::from),
             Err(error) => Err(error),
         };
@@ -111,23 +175,32 @@ impl AuditArgs {
         }
     }
 
-    /// Runs the command and writes to `out`, which is `width` columns wide if it is a terminal.
+    // https://no-color.org: set, and not to nothing. What somebody says on the command line beats it.
+    fn colour(&self, terminal: bool, no_color: Option<OsString>) -> bool {
+        match self.color {
+            Colour::Always => true,
+            Colour::Never => false,
+            Colour::Auto => terminal && no_color.is_none_or(|value| value.is_empty()),
+        }
+    }
+
+    /// Runs the command and writes to `out`, tables with that look.
     ///
     /// # Errors
     ///
     /// What went wrong, as a sentence.
-    pub async fn run_to(
-        &self,
-        out: &mut impl Write,
-        width: Option<u16>,
-        clock: &Clock,
-    ) -> anyhow::Result<()> {
+    async fn run_to(&self, out: &mut impl Write, look: Look, clock: &Clock) -> anyhow::Result<()> {
         let database = self.database()?;
         // Also before writing: what is no database of ours, or a newer version's, is not touched.
         let reader = Reader::open(&database).await?;
         match &self.command {
-            Command::List(args) => list::run(args, &reader, out, width, clock).await,
+            Command::List(args) => list::run(args, &reader, out, look, clock).await,
             Command::Show(args) => show::run(args, &reader, out).await,
+            Command::History(args) => history::run(args, &reader, out, look).await,
+            Command::Groups(args) => groups::run(args, &reader, out, look, clock).await,
+            Command::Tail(args) => tail::run(args, &reader, out, look, clock).await,
+            Command::Export(args) => export::run(args, &database, &reader, out, clock).await,
+            Command::Backup(args) => backup::run(args, &reader, out).await,
             Command::Verify(args) => verify::run(args, &reader, &self.file(), out).await,
             Command::Checkpoint(args) => {
                 checkpoint::run(args, &reader, &self.file(), out, clock).await

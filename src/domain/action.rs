@@ -64,6 +64,22 @@ pub enum Outcome {
 // === impl Action ===
 
 impl Action {
+    /// All that this version writes.
+    pub const ALL: [Self; 12] = [
+        Self::GroupCreate,
+        Self::GroupUpdate,
+        Self::GroupPatch,
+        Self::GroupDelete,
+        Self::ProjectGroupAdd,
+        Self::ProjectGroupRemove,
+        Self::MembershipChange,
+        Self::GroupObserved,
+        Self::ApiWrite,
+        Self::TollgatePrune,
+        Self::TollgateRedact,
+        Self::TollgateExport,
+    ];
+
     /// As it stands in the column `action`.
     #[must_use]
     pub fn as_str(self) -> &'static str {

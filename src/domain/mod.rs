@@ -16,4 +16,5 @@ pub mod label;
 pub mod operations;
 pub mod own;
 pub mod redact;
+pub mod replay;
 pub mod row;

@@ -26,11 +26,38 @@ pub struct Filter {
     pub until: Option<Timestamp>,
 }
 
-/// Some events, newest first.
+/// Some events, in the order that was asked for.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Page {
     /// The events.
     pub events: Vec<Event>,
     /// What to ask the next page with; `None` if this was the last.
     pub next: Option<i64>,
+}
+
+/// Where in the trail a page begins, and in which direction it goes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Cursor {
+    /// Before this row, newest first.
+    Before(i64),
+    /// After this row, oldest first.
+    After(i64),
+}
+
+// === impl Cursor ===
+
+impl Cursor {
+    /// The newest events first.
+    pub const NEWEST: Self = Self::Before(i64::MAX);
+    /// The oldest events first.
+    pub const OLDEST: Self = Self::After(0);
+
+    /// The same direction from another row on: from a page's `next`, say.
+    #[must_use]
+    pub fn moved_to(self, seq: i64) -> Self {
+        match self {
+            Self::Before(_) => Self::Before(seq),
+            Self::After(_) => Self::After(seq),
+        }
+    }
 }

@@ -1,5 +1,6 @@
 //! A time as people write it: `2d` ago, a day, or RFC 3339.
 
+use std::fmt;
 use std::str::FromStr;
 
 use jiff::civil::Date;
@@ -23,6 +24,15 @@ impl Moment {
             // Further back than time goes is the beginning of time.
             Self::Ago(duration) => now.checked_sub(duration).unwrap_or(Timestamp::MIN),
             Self::At(at) => at,
+        }
+    }
+}
+
+impl fmt::Display for Moment {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Ago(duration) => write!(f, "{}s", duration.as_secs()),
+            Self::At(at) => at.fmt(f),
         }
     }
 }

@@ -1,3 +1,5 @@
+mod out;
+mod past;
 mod trust;
 
 use std::path::Path;
@@ -26,13 +28,21 @@ async fn audit(path: &Path, args: &str) -> Result<String, String> {
 }
 
 async fn printed(path: &Path, args: &str, width: Option<u16>) -> Result<String, String> {
+    let look = Look {
+        width,
+        ..Look::default()
+    };
+    shown(path, args, look).await
+}
+
+async fn shown(path: &Path, args: &str, look: Look) -> Result<String, String> {
     let database = path.to_str().unwrap();
     let words = ["audit", "--database", database];
     let cli = Cli::try_parse_from(words.into_iter().chain(args.split_whitespace()))
         .map_err(|error| error.to_string())?;
     let mut out = Vec::new();
     cli.audit
-        .run_to(&mut out, width, &clock())
+        .run_to(&mut out, look, &clock())
         .await
         .map_err(|error| format!("{error:#}").replace(database, "DATABASE"))?;
     Ok(String::from_utf8(out).unwrap())
@@ -149,9 +159,9 @@ async fn each_option_reaches_its_filter() {
 async fn a_spreadsheet_computes_nothing() {
     let (_directory, path) = trail(two()).await;
     let text = audit(&path, "list --format csv").await.unwrap();
-    let mut csv = csv::Reader::from_reader(text.as_bytes());
+    let mut csv = ::csv::Reader::from_reader(text.as_bytes());
     let column = |name| {
-        super::list::CSV_COLUMNS
+        super::csv::CSV_COLUMNS
             .iter()
             .position(|(of, _)| *of == name)
             .unwrap()

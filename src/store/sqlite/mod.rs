@@ -4,10 +4,12 @@
 //! crash left behind into events, before anybody can write. A second process may open the same file:
 //! it writes behind the first one's rows and leaves the first one's intents alone.
 
+mod actor;
 mod checkpoints;
 mod drift;
 mod learn;
 mod open;
+mod past;
 mod presence;
 mod prune;
 mod query;

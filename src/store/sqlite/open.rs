@@ -26,7 +26,7 @@ pub(super) const APPLICATION_ID: i64 = 0x546f_6c6c;
 const BUSY_TIMEOUT: Duration = Duration::from_secs(5);
 
 // In order; an applied file never changes.
-const MIGRATIONS: [(&str, &str); 5] = [
+const MIGRATIONS: [(&str, &str); 6] = [
     (
         "audit",
         include_str!("../../../migrations/sqlite/0001_audit.sql"),
@@ -46,6 +46,10 @@ const MIGRATIONS: [(&str, &str); 5] = [
     (
         "drift",
         include_str!("../../../migrations/sqlite/0005_drift.sql"),
+    ),
+    (
+        "questions",
+        include_str!("../../../migrations/sqlite/0006_questions.sql"),
     ),
 ];
 

@@ -17,7 +17,7 @@ use crate::domain::ids::{
 };
 use crate::domain::row::{COLUMNS, Cell, Link, Row};
 use crate::store::StoreError;
-use crate::store::filter::{Filter, Page};
+use crate::store::filter::{Cursor, Filter, Page};
 use crate::store::stored::Stored;
 
 /// How many connections read at once: people and scripts, not the hot path.
@@ -67,10 +67,25 @@ impl Reader {
         before: Option<i64>,
         limit: u32,
     ) -> Result<Page, StoreError> {
+        self.next_events(filter, before.map_or(Cursor::NEWEST, Cursor::Before), limit)
+            .await
+    }
+
+    /// Events from a cursor on: those that match, `limit` of them.
+    ///
+    /// # Errors
+    ///
+    /// When the database cannot be read.
+    pub async fn next_events(
+        &self,
+        filter: &Filter,
+        cursor: Cursor,
+        limit: u32,
+    ) -> Result<Page, StoreError> {
         let mut connection = self.pool.acquire().await?;
         // One more than asked for tells whether there is another page.
         let more = limit.saturating_add(1);
-        let mut query = query::page(&mut connection, filter, before, more).await?;
+        let mut query = query::page(&mut connection, filter, cursor, more).await?;
         let rows = query.build().fetch_all(&mut *connection).await?;
         let mut events = rows.iter().map(event).collect::<Result<Vec<_>, _>>()?;
         let limit = usize::try_from(limit).unwrap_or(usize::MAX);
@@ -104,6 +119,34 @@ impl Reader {
             .fetch_optional(&self.pool)
             .await?;
         row.as_ref().map(event).transpose()
+    }
+
+    /// The newest event's place in the trail; 0 if it is empty. One step along the primary key.
+    ///
+    /// # Errors
+    ///
+    /// When the database cannot be read.
+    pub async fn last(&self) -> Result<i64, StoreError> {
+        let last: Option<i64> = sqlx::query_scalar("SELECT max(seq) FROM audit_events")
+            .fetch_one(&self.pool)
+            .await?;
+        Ok(last.unwrap_or(0))
+    }
+
+    /// Copies the database, as it is at this moment, into a file that is empty. Writers go on meanwhile.
+    ///
+    /// # Errors
+    ///
+    /// When the database cannot be read or the copy cannot be written. What is in the file then is no copy.
+    pub async fn copy_into(&self, path: &Path) -> Result<(), StoreError> {
+        let path = path.to_str().ok_or_else(|| {
+            StoreError::Unusable(format!("{} is not a name in UTF-8", path.display()))
+        })?;
+        sqlx::query("VACUUM INTO ?")
+            .bind(path)
+            .execute(&self.pool)
+            .await?;
+        Ok(())
     }
 
     /// The next rows after `after`, oldest first, as they lie in the table.

@@ -269,13 +269,6 @@ impl Reader {
         Ok(first.map(|(seq, prev_hash)| (seq, prev_hash.unwrap_or_default())))
     }
 
-    async fn last(&self) -> Result<i64, StoreError> {
-        let last: Option<i64> = sqlx::query_scalar("SELECT max(seq) FROM audit_events")
-            .fetch_one(&self.pool)
-            .await?;
-        Ok(last.unwrap_or_default())
-    }
-
     /// The hash of a row, as it stands there.
     ///
     /// # Errors

@@ -93,3 +93,40 @@ async fn group_changes_has_a_row_for_each_field_that_did_change() {
     2026-11-24T12:00:03.000Z | ann@acme.example | 1 | 8 | Sales | users | removed | 6 | Bob | -
     ");
 }
+
+/// How the database goes about a query of people, step by step.
+async fn steps(place: &Place, sql: &str) -> String {
+    told(place, &format!("EXPLAIN QUERY PLAN {sql}")).await
+}
+
+#[tokio::test]
+async fn the_newest_of_an_organization_or_a_group_are_found_without_sorting_all_of_them() {
+    let place = Place::new();
+    day(&place).await;
+    for view in ["group_changes", "who_changed_what"] {
+        let sql = format!(
+            "SELECT * FROM {view} WHERE organization_id = 1 ORDER BY occurred_at DESC LIMIT 50"
+        );
+        let steps = steps(&place, &sql).await;
+        assert!(steps.contains("by_organization_time"), "{steps}");
+        assert!(!steps.contains("TEMP B-TREE"), "{steps}");
+        assert!(!steps.contains("SCAN e"), "{steps}");
+    }
+    let sql = "SELECT * FROM group_changes WHERE group_id = 8 ORDER BY occurred_at DESC LIMIT 50";
+    let steps = steps(&place, sql).await;
+    assert!(steps.contains("by_group_time (group_id=?)"), "{steps}");
+    assert!(
+        steps.contains("audit_event_groups_by_group (group_id=?)"),
+        "{steps}"
+    );
+    assert!(!steps.contains("SCAN e"), "{steps}");
+    let both = told(
+        &place,
+        "SELECT event_id FROM group_changes WHERE group_id = 8",
+    );
+    assert_eq!(
+        both.await.lines().count(),
+        2,
+        "alone, and as one of several"
+    );
+}

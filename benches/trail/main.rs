@@ -1,0 +1,477 @@
+//! How fast the trail is written, asked and streamed out, on a file of its own.
+//!
+//! ```sh
+//! cargo bench --bench trail -- write            # events a second, durable: alone, and 64 at once
+//! cargo bench --bench trail -- list 1000000     # a page behind each filter, p50 and p99
+//! cargo bench --bench trail -- export 1000000   # rows a second
+//! ```
+//!
+//! `TRAIL_FOLDER` names where the file is made, which is removed at the end; `TRAIL_DATABASE` names a file
+//! that was made before, or is made and then stays. Ten million events take some 18 GB.
+
+use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
+
+use anyhow::{Context as _, bail};
+use jiff::Timestamp;
+use sqlx::sqlite::{SqliteConnectOptions, SqliteJournalMode, SqliteSynchronous};
+use sqlx::{AssertSqlSafe, ConnectOptions as _, Connection as _};
+use tempfile::TempDir;
+use tollgate::clock::Clock;
+use tollgate::domain::action::{Action, Outcome};
+use tollgate::domain::endpoint::Touches;
+use tollgate::domain::event::{
+    Actor, Draft, Intent, RequestRecord, ResponseRecord, Source, Target,
+};
+use tollgate::domain::ids::{EventId, GroupId, OrganizationId};
+use tollgate::store::Trail as _;
+use tollgate::store::filter::{Cursor, Filter};
+use tollgate::store::sqlite::{Reader, SqliteStore};
+
+/// How many events one statement invents.
+const STEP: i64 = 500_000;
+
+#[tokio::main]
+async fn main() -> anyhow::Result<()> {
+    // Cargo adds `--bench`.
+    let words: Vec<String> = std::env::args()
+        .skip(1)
+        .filter(|word| word != "--bench")
+        .collect();
+    let words: Vec<&str> = words.iter().map(String::as_str).collect();
+    match words.as_slice() {
+        ["write"] => write().await,
+        ["list", count] => list(count.parse()?).await,
+        ["export", count] => export(count.parse()?).await,
+        _ => {
+            println!("say what to measure: write, list COUNT or export COUNT");
+            Ok(())
+        }
+    }
+}
+
+// === write ===
+
+async fn write() -> anyhow::Result<()> {
+    for at_once in [1, 64] {
+        let folder = folder()?;
+        let (store, _) =
+            SqliteStore::open(&folder.path().join("trail.db"), Clock::system()).await?;
+        let each = if at_once == 1 { 2_000 } else { 500 };
+        let started = Instant::now();
+        let tasks: Vec<_> = (0..at_once)
+            .map(|_| {
+                let store = store.clone();
+                tokio::spawn(async move {
+                    for _ in 0..each {
+                        let intent = intent();
+                        store.intend(intent.clone()).await?;
+                        store.complete(applied(intent), vec![]).await?;
+                    }
+                    anyhow::Ok(())
+                })
+            })
+            .collect();
+        for task in tasks {
+            task.await??;
+        }
+        let took = started.elapsed();
+        let events = f64::from(at_once * each);
+        println!(
+            "{at_once:>3} at once: {:>7.0} events/s, each an intent and an event that were on disk ({:.0} µs an event)",
+            events / took.as_secs_f64(),
+            took.as_micros() as f64 / events * f64::from(at_once),
+        );
+        store.close().await;
+    }
+    println!(
+        "fsync alone: {:.0}/s, a page of 4 KiB appended each time",
+        fsyncs()?
+    );
+    Ok(())
+}
+
+// What the disk itself can do, to compare with.
+fn fsyncs() -> anyhow::Result<f64> {
+    use std::io::Write as _;
+
+    let folder = folder()?;
+    let mut file = std::fs::File::create(folder.path().join("fsync"))?;
+    let (count, started) = (1_000_u32, Instant::now());
+    for _ in 0..count {
+        file.write_all(&[7; 4096])?;
+        file.sync_data()?;
+    }
+    Ok(f64::from(count) / started.elapsed().as_secs_f64())
+}
+
+fn intent() -> Intent {
+    let organization = OrganizationId(1);
+    #[expect(
+        clippy::disallowed_methods,
+        reason = "a benchmark runs on the machine's clock"
+    )]
+    let now = Timestamp::now();
+    Intent {
+        id: EventId::new(),
+        occurred_at: now,
+        action: Action::GroupUpdate,
+        actor: Actor {
+            credential_id: Some("ab".repeat(32)),
+            email: Some("ann@acme.example".into()),
+            ..Actor::default()
+        },
+        source: Source {
+            ip: Some("192.0.2.7".into()),
+            user_agent: Some("hr-sync/2".into()),
+            request_id: Some("0193f0a2-7c11-7000-8000-3b1a5c0e9d42".into()),
+        },
+        target: Target {
+            organization_id: Some(organization),
+            group_id: Some(GroupId(7)),
+            group_name: Some("Design".into()),
+            ..Target::default()
+        },
+        request: RequestRecord {
+            method: "PUT".into(),
+            path: "/api/v9/organizations/1/groups/7".into(),
+            body: Some(r#"{"name":"Brand"}"#.into()),
+            ..RequestRecord::default()
+        },
+        touches: Touches::Organization(organization, None),
+        flags: vec![],
+    }
+}
+
+fn applied(intent: Intent) -> Draft {
+    Draft {
+        completed_at: intent.occurred_at,
+        duration_ms: 12,
+        outcome: Outcome::Applied,
+        response: ResponseRecord {
+            status: Some(200),
+            ..ResponseRecord::default()
+        },
+        before: None,
+        after: None,
+        changes: vec![],
+        relations: vec![],
+        summary: "renamed \"Design\" to \"Brand\"".into(),
+        intent,
+    }
+}
+
+// === list ===
+
+async fn list(count: i64) -> anyhow::Result<()> {
+    let trail = Trail::of(count).await?;
+    let reader = Reader::open(&trail.path).await?;
+    // Half-way through what was invented, and a day before its end.
+    let time = |seq: i64| Timestamp::from_second(1_700_000_000 + seq * 6);
+    let (middle, day) = (time(count / 2)?, time(count - 14_400)?);
+    let all = Filter::default();
+    let organization = |id| Some(OrganizationId(id));
+    let text = |text: &str| Some(text.to_owned());
+    let cases: Vec<(&str, Filter)> = vec![
+        ("no filter", all.clone()),
+        (
+            "--org 1",
+            Filter {
+                organization: organization(1),
+                ..all.clone()
+            },
+        ),
+        (
+            "--org 7",
+            Filter {
+                organization: organization(7),
+                ..all.clone()
+            },
+        ),
+        (
+            "--group 1000",
+            Filter {
+                group: Some(GroupId(1000)),
+                ..all.clone()
+            },
+        ),
+        (
+            "--actor (name)",
+            Filter {
+                actor: text("Person 7123"),
+                ..all.clone()
+            },
+        ),
+        (
+            "--actor (half of all)",
+            Filter {
+                actor: text("Person 7000"),
+                ..all.clone()
+            },
+        ),
+        (
+            "--actor (user number)",
+            Filter {
+                actor: text("7123"),
+                ..all.clone()
+            },
+        ),
+        (
+            "--actor (credential, half of all)",
+            Filter {
+                actor: text("3ce7d456"),
+                ..all.clone()
+            },
+        ),
+        (
+            "--action group.delete",
+            Filter {
+                action: text("group.delete"),
+                ..all.clone()
+            },
+        ),
+        (
+            "--outcome unknown",
+            Filter {
+                outcome: text("unknown"),
+                ..all.clone()
+            },
+        ),
+        (
+            "--outcome applied",
+            Filter {
+                outcome: text("applied"),
+                ..all.clone()
+            },
+        ),
+        (
+            "--since, a day",
+            Filter {
+                since: Some(day),
+                ..all.clone()
+            },
+        ),
+        (
+            "--until, half of all",
+            Filter {
+                until: Some(middle),
+                ..all.clone()
+            },
+        ),
+        (
+            "--org 7 --outcome rejected",
+            Filter {
+                organization: organization(7),
+                outcome: text("rejected"),
+                ..all.clone()
+            },
+        ),
+        (
+            "--group 1000 --org 2: never meet",
+            Filter {
+                group: Some(GroupId(1000)),
+                organization: organization(2),
+                ..all.clone()
+            },
+        ),
+        (
+            "--actor (half of all) --outcome rejected: never meet",
+            Filter {
+                actor: text("Person 7000"),
+                outcome: text("rejected"),
+                ..all.clone()
+            },
+        ),
+        (
+            "--actor (half of all) --org 2: never meet",
+            Filter {
+                actor: text("Person 7000"),
+                organization: organization(2),
+                ..all.clone()
+            },
+        ),
+        (
+            "--actor (half of all) --group 7032: never meet",
+            Filter {
+                actor: text("Person 7000"),
+                group: Some(GroupId(7032)),
+                ..all.clone()
+            },
+        ),
+        (
+            "--action group.observed --outcome partial",
+            Filter {
+                action: text("group.observed"),
+                outcome: text("partial"),
+                ..all.clone()
+            },
+        ),
+        (
+            "--org 1 --action group.delete --outcome unknown",
+            Filter {
+                organization: organization(1),
+                action: text("group.delete"),
+                outcome: text("unknown"),
+                ..all.clone()
+            },
+        ),
+        (
+            "--org 7 --outcome rejected --until, half of all",
+            Filter {
+                organization: organization(7),
+                outcome: text("rejected"),
+                until: Some(middle),
+                ..all.clone()
+            },
+        ),
+        (
+            "--group 1000 --actor (name) --since, a day",
+            Filter {
+                group: Some(GroupId(1000)),
+                actor: text("Person 7123"),
+                since: Some(day),
+                ..all
+            },
+        ),
+    ];
+    println!(
+        "{:<54} {:>6} {:>9} {:>9} {:>9}",
+        "a page of 50", "found", "first", "p50", "p99"
+    );
+    for (name, filter) in cases {
+        let mut took = Vec::with_capacity(200);
+        let mut found = 0;
+        for _ in 0..200 {
+            let started = Instant::now();
+            found = reader
+                .next_events(&filter, Cursor::NEWEST, 50)
+                .await?
+                .events
+                .len();
+            took.push(started.elapsed());
+        }
+        let first = took[0];
+        took.sort();
+        println!(
+            "{name:<54} {found:>6} {:>9} {:>9} {:>9}",
+            milliseconds(first),
+            milliseconds(took[took.len() / 2]),
+            milliseconds(took[took.len() * 99 / 100]),
+        );
+    }
+    Ok(())
+}
+
+fn milliseconds(duration: Duration) -> String {
+    format!("{:.2} ms", duration.as_secs_f64() * 1000.0)
+}
+
+// === export ===
+
+async fn export(count: i64) -> anyhow::Result<()> {
+    let trail = Trail::of(count).await?;
+    let binary = Path::new(env!("CARGO_BIN_EXE_tollgate"));
+    for format in ["ndjson", "csv"] {
+        let started = Instant::now();
+        let status = std::process::Command::new(binary)
+            .args(["audit", "export", "--format", format, "--database"])
+            .arg(&trail.path)
+            .stdout(std::process::Stdio::null())
+            .status()?;
+        if !status.success() {
+            bail!("the export ended with {status}");
+        }
+        let took = started.elapsed().as_secs_f64();
+        println!(
+            "{format:>6}: {:>8.0} rows/s ({count} rows in {took:.1} s)",
+            count as f64 / took
+        );
+    }
+    Ok(())
+}
+
+// === an invented trail ===
+
+struct Trail {
+    path: PathBuf,
+    _folder: Option<TempDir>,
+}
+
+impl Trail {
+    async fn of(count: i64) -> anyhow::Result<Self> {
+        let (path, folder) = match std::env::var_os("TRAIL_DATABASE") {
+            Some(path) => (PathBuf::from(path), None),
+            None => {
+                let folder = folder()?;
+                (folder.path().join("trail.db"), Some(folder))
+            }
+        };
+        if !path.exists() {
+            let started = Instant::now();
+            invent(&path, count).await?;
+            println!(
+                "{count} events invented in {:.0} s",
+                started.elapsed().as_secs_f64()
+            );
+        }
+        let trail = Self {
+            path,
+            _folder: folder,
+        };
+        Ok(trail)
+    }
+}
+
+fn folder() -> anyhow::Result<TempDir> {
+    let folder = match std::env::var_os("TRAIL_FOLDER") {
+        Some(folder) => tempfile::tempdir_in(folder),
+        None => tempfile::tempdir(),
+    };
+    folder.context("no folder for the trail")
+}
+
+// Straight into the table, without triggers and indexes, which are put back at the end.
+async fn invent(path: &Path, count: i64) -> anyhow::Result<()> {
+    let (store, _) = SqliteStore::open(path, Clock::system()).await?;
+    store.close().await;
+    let mut connection = SqliteConnectOptions::new()
+        .filename(path)
+        .journal_mode(SqliteJournalMode::Off)
+        .synchronous(SqliteSynchronous::Off)
+        .pragma("cache_size", "-1000000")
+        .connect()
+        .await?;
+    let parts: Vec<(String, String, String)> = sqlx::query_as(
+        "SELECT type, name, sql FROM sqlite_schema
+         WHERE tbl_name = 'audit_events' AND type IN ('index', 'trigger') AND sql IS NOT NULL",
+    )
+    .fetch_all(&mut connection)
+    .await?;
+    for (kind, name, _) in &parts {
+        let drop = AssertSqlSafe(format!("DROP {kind} {name}"));
+        sqlx::raw_sql(drop).execute(&mut connection).await?;
+    }
+    let mut first = 1;
+    while first <= count {
+        let last = (first + STEP - 1).min(count);
+        sqlx::query(include_str!("seed.sql"))
+            .bind(first)
+            .bind(last)
+            .execute(&mut connection)
+            .await?;
+        first = last + 1;
+    }
+    sqlx::raw_sql(
+        "INSERT INTO audit_hours
+         SELECT substr(occurred_at, 1, 13), min(seq), max(seq) FROM audit_events GROUP BY 1",
+    )
+    .execute(&mut connection)
+    .await?;
+    for (_, _, sql) in parts {
+        sqlx::raw_sql(AssertSqlSafe(sql))
+            .execute(&mut connection)
+            .await?;
+    }
+    connection.close().await?;
+    Ok(())
+}

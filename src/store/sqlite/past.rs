@@ -1,0 +1,208 @@
+//! The groups of an organization as they stood at a time.
+//!
+//! A few rows a group, found by index: the events after the time up to the first that tells all, else
+//! the newest knowledge; and, where something is still open, the events before back to one that does.
+//! What they come to is [`replay`](crate::domain::replay)'s to say.
+
+use jiff::Timestamp;
+
+use super::Reader;
+use super::learn::read_group;
+use crate::clock::rfc3339;
+use crate::domain::event::Event;
+use crate::domain::ids::{GroupId, OrganizationId, UserId};
+use crate::domain::replay::{self, State, Step};
+use crate::store::StoreError;
+use crate::store::filter::{Cursor, Filter};
+
+/// How many events of a group are in memory at once, unless none of them tells all.
+const STEP: u32 = 16;
+
+// Rows are in the order of their commits, and those that share one may have ended in another order.
+const OUT_OF_ORDER: i64 = 1_000;
+
+// === impl Reader ===
+
+impl Reader {
+    /// What the trail and the lists tell of each group of an organization, as it was at `time`, by number.
+    /// Groups that did not exist are left out.
+    ///
+    /// # Errors
+    ///
+    /// When the database cannot be read.
+    pub async fn groups_at(
+        &self,
+        organization: OrganizationId,
+        time: Timestamp,
+    ) -> Result<Vec<(GroupId, State)>, StoreError> {
+        let time = rfc3339(time);
+        let boundary = self.last_until(&time).await?;
+        let mut groups = Vec::new();
+        for id in self.mentioned_groups(organization).await? {
+            let mut state = self.group_at(id, organization, &time, boundary).await?;
+            if let State::Present(facts) = &mut state
+                && let Some(users) = &mut facts.users
+            {
+                let unnamed: Vec<UserId> = users
+                    .iter()
+                    .filter(|member| member.name.is_none())
+                    .map(|member| member.id)
+                    .collect();
+                let mut names = self.names(organization, &unnamed).await?;
+                for member in users.iter_mut().filter(|member| member.name.is_none()) {
+                    member.name = names.remove(&member.id);
+                }
+            }
+            if state != State::Absent && state != State::Unknown {
+                groups.push((id, state));
+            }
+        }
+        Ok(groups)
+    }
+
+    async fn group_at(
+        &self,
+        id: GroupId,
+        organization: OrganizationId,
+        time: &str,
+        boundary: i64,
+    ) -> Result<State, StoreError> {
+        let filter = Filter {
+            group: Some(id),
+            ..Filter::default()
+        };
+        let mut later = Vec::new();
+        let after = Cursor::After(boundary.saturating_sub(OUT_OF_ORDER));
+        let is_later = |event: &Event| event.completed_at.as_str() > time;
+        self.collect(&filter, after, &mut later, |event| {
+            let step = Step::of(event, id).filter(|_| is_later(event))?;
+            let enough = step.tells_all_before();
+            Some((step, enough))
+        })
+        .await?;
+        let now = if later.last().is_some_and(Step::tells_all_before) {
+            State::Unknown // not needed: the last of them tells all
+        } else {
+            self.known_state(id, organization).await?
+        };
+        let state = replay::at(&[], &later, now.clone());
+        if state.is_complete() {
+            return Ok(state);
+        }
+        let mut earlier = Vec::new();
+        let before = Cursor::Before(boundary.saturating_add(OUT_OF_ORDER));
+        self.collect(&filter, before, &mut earlier, |event| {
+            let step = Step::of(event, id).filter(|_| !is_later(event))?;
+            let enough = step.tells_all_after();
+            Some((step, enough))
+        })
+        .await?;
+        earlier.reverse();
+        Ok(replay::at(&earlier, &later, now))
+    }
+
+    // Steps from `cursor` on, up to the first that is enough.
+    async fn collect(
+        &self,
+        filter: &Filter,
+        mut cursor: Cursor,
+        steps: &mut Vec<Step>,
+        step: impl Fn(&Event) -> Option<(Step, bool)>,
+    ) -> Result<(), StoreError> {
+        loop {
+            let page = self.next_events(filter, cursor, STEP).await?;
+            for (step, enough) in page.events.iter().filter_map(&step) {
+                steps.push(step);
+                if enough {
+                    return Ok(());
+                }
+            }
+            let Some(next) = page.next else {
+                return Ok(());
+            };
+            cursor = cursor.moved_to(next);
+        }
+    }
+
+    async fn known_state(
+        &self,
+        id: GroupId,
+        organization: OrganizationId,
+    ) -> Result<State, StoreError> {
+        let known: Option<Option<String>> = sqlx::query_scalar(
+            "SELECT state FROM known_groups
+             WHERE group_id = ?1 AND coalesce(organization_id, ?2) = ?2",
+        )
+        .bind(id.0)
+        .bind(organization.0)
+        .fetch_optional(&self.pool)
+        .await?;
+        Ok(match known {
+            None => State::Unknown,
+            Some(None) => State::Absent,
+            Some(Some(state)) => State::told(&read_group(&state)?),
+        })
+    }
+
+    // Every group of which anything is known; from one to the next by index, however many rows each has.
+    async fn mentioned_groups(
+        &self,
+        organization: OrganizationId,
+    ) -> Result<Vec<GroupId>, StoreError> {
+        let ids: Vec<i64> = sqlx::query_scalar(
+            "WITH RECURSIVE
+             alone (number) AS (
+                 SELECT min(group_id) FROM audit_events
+                 UNION ALL
+                 SELECT (SELECT min(group_id) FROM audit_events WHERE group_id > number)
+                 FROM alone WHERE number IS NOT NULL
+             ),
+             several (number) AS (
+                 SELECT min(group_id) FROM audit_event_groups
+                 UNION ALL
+                 SELECT (SELECT min(group_id) FROM audit_event_groups WHERE group_id > number)
+                 FROM several WHERE number IS NOT NULL
+             )
+             SELECT number FROM alone WHERE number IS NOT NULL AND EXISTS
+                 (SELECT 1 FROM audit_events WHERE group_id = number AND organization_id = ?1)
+             UNION
+             SELECT number FROM several WHERE number IS NOT NULL AND EXISTS
+                 (SELECT 1 FROM audit_event_groups WHERE group_id = number AND organization_id = ?1)
+             UNION
+             SELECT group_id FROM known_groups WHERE organization_id = ?1
+             ORDER BY 1",
+        )
+        .bind(organization.0)
+        .fetch_all(&self.pool)
+        .await?;
+        Ok(ids.into_iter().map(GroupId).collect())
+    }
+
+    // The last row, by halving, whose outcome was known at this time; 0 if none was.
+    async fn last_until(&self, time: &str) -> Result<i64, StoreError> {
+        let (first, last): (Option<i64>, Option<i64>) = sqlx::query_as(
+            "SELECT (SELECT min(seq) FROM audit_events), (SELECT max(seq) FROM audit_events)",
+        )
+        .fetch_one(&self.pool)
+        .await?;
+        let (Some(first), Some(last)) = (first, last) else {
+            return Ok(0);
+        };
+        let (mut low, mut high) = (first - 1, last);
+        while low < high {
+            let middle = low + (high - low + 1) / 2;
+            // The next row that is there, should some have been dropped from the middle.
+            let row: Option<(i64, String)> = sqlx::query_as(
+                "SELECT seq, completed_at FROM audit_events WHERE seq >= ? ORDER BY seq LIMIT 1",
+            )
+            .bind(middle)
+            .fetch_optional(&self.pool)
+            .await?;
+            match row {
+                Some((seq, completed_at)) if completed_at.as_str() <= time => low = seq,
+                _ => high = middle - 1,
+            }
+        }
+        Ok(low)
+    }
+}
