@@ -5,12 +5,12 @@ use serde_json::json;
 
 use super::{Finding, Tone};
 use crate::domain::action::{Action, Outcome};
-use crate::domain::diff::sentence;
+use crate::domain::diff::{Change, Kind, sentence};
 use crate::domain::endpoint::Touches;
 use crate::domain::event::{
     Draft, Flag, Intent, Relation, RelationKind, RequestRecord, ResponseRecord, Source, Target,
 };
-use crate::domain::ids::{EventId, OrganizationId};
+use crate::domain::ids::{EventId, GroupId, OrganizationId};
 
 // An event that names hundreds of others helps nobody.
 const MOST_RELATIONS: usize = 20;
@@ -18,6 +18,13 @@ const MOST_RELATIONS: usize = 20;
 // === impl Finding ===
 
 impl Finding {
+    /// The group that is gone, if that is what was found.
+    #[must_use]
+    pub fn deleted(&self) -> Option<GroupId> {
+        let is_end = |change: &Change| change.change == Kind::Deleted;
+        self.group.filter(|_| self.changes.iter().any(is_end))
+    }
+
     /// The event, with the id `id`: found in a list of `organization` that was asked for `at`.
     #[must_use]
     pub fn draft(&self, id: EventId, organization: OrganizationId, at: Timestamp) -> Draft {

@@ -75,6 +75,10 @@ impl Held {
                     self.appear(organization, group, &effect, at, None);
                 }
             }
+            if let Some(gone) = finding.deleted() {
+                let fact = Fact::NoGroup(gone);
+                self.learn(vec![Learned { at, fact }]);
+            }
         }
         self.unsettled.retain(|unsettled| {
             let here = unsettled.organization.is_none_or(|id| id == organization);

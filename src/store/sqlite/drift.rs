@@ -15,7 +15,7 @@ use sqlx::SqliteConnection;
 
 use self::effects::{affect, appear, put};
 pub(super) use self::effects::{conclude, workspace};
-use super::write;
+use super::{learn, write};
 use crate::clock::rfc3339;
 use crate::domain::drift::{Comparison, Effect, Finding, List, compare};
 use crate::domain::ids::{EventId, GroupId, OrganizationId};
@@ -74,6 +74,10 @@ async fn observe_one(
         let draft = finding.draft(EventId::new(), seen.organization, at);
         write::append(connection, head, &draft).await?;
         tell_others(connection, seen, finding, at).await?;
+        if let Some(gone) = finding.deleted() {
+            let fact = Fact::NoGroup(gone);
+            learn::all(connection, &[Learned { at, fact }]).await?;
+        }
     }
     for id in &comparison.settled {
         sqlx::query(

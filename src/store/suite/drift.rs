@@ -81,6 +81,9 @@ pub(super) async fn a_change_made_elsewhere_is_recorded_once(store: impl Store) 
     show(&store, "ann", 90, &[group(7, "Brand 2", &[(5, "Ann")])]).await;
     let all = noticed(&store).await;
     assert_eq!(all.lines().skip(2).collect::<Vec<_>>().join("\n"), [r#"applied  noticed: renamed "Brand" to "Brand 2" elsewhere, between 12:01:02Z and 12:01:20Z"#, r#"applied  noticed: deleted "Support" (it had workspace 3) elsewhere, between 12:01:02Z and 12:01:30Z"#].join("\n"));
+    // And nobody takes it for known from then on.
+    let gone = store.group(GroupId(8), None).await.unwrap();
+    assert_eq!(gone, None);
 }
 
 pub(super) async fn a_list_while_a_change_is_under_way_is_not_compared(store: impl Store) {
