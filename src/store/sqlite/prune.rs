@@ -123,6 +123,7 @@ impl SqliteStore {
 
     async fn forget(&self, up_to: i64) -> Result<i64, StoreError> {
         let mut forgotten = 0;
+        let mut before = None;
         loop {
             let first: Option<i64> = sqlx::query_scalar("SELECT min(seq) FROM audit_events")
                 .fetch_one(&self.reader.pool)
@@ -130,6 +131,11 @@ impl SqliteStore {
             let Some(first) = first.filter(|first| *first <= up_to) else {
                 return Ok(forgotten);
             };
+            if before.replace(first) == Some(first) {
+                return Err(StoreError::Corrupt(format!(
+                    "row {first} cannot be removed"
+                )));
+            }
             forgotten += STEP.min(up_to - first + 1);
             self.sender.write(Write::Forget(up_to)).await?;
             tokio::time::sleep(PAUSE).await;
