@@ -291,10 +291,18 @@ async fn list(count: i64) -> anyhow::Result<()> {
             },
         ),
         (
-            "--actor (half of all) --group 7032: never meet",
+            "--actor (half of all) --group 7036: never meet",
             Filter {
                 actor: text("Person 7000"),
-                group: Some(GroupId(7032)),
+                group: Some(GroupId(7036)),
+                ..all.clone()
+            },
+        ),
+        (
+            "--actor (name) --group 1000: never meet",
+            Filter {
+                actor: text("Person 7123"),
+                group: Some(GroupId(1000)),
                 ..all.clone()
             },
         ),
