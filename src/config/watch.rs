@@ -152,7 +152,7 @@ struct Every(Duration);
 
 impl Setting for Every {
     fn allowed() -> String {
-        format!("{}, and at least 1s", Duration::allowed())
+        "a duration of at least 1s, such as `60s` or `5m`".to_owned()
     }
 
     fn parse(text: &str) -> Result<Self, String> {

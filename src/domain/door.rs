@@ -114,19 +114,13 @@ impl Entry<'_> {
     pub fn certain(&self, known: &[Group]) -> Vec<Change> {
         match self.door {
             Door::EditUser => match (self.user, self.groups_wanted()) {
-                (Some(user), Some(wanted)) => known
-                    .iter()
-                    .filter(|group| group.users.is_some())
-                    .filter_map(|group| {
-                        moved(
-                            user,
-                            None,
-                            Some(group),
-                            group.id,
-                            wanted.contains(&group.id),
-                        )
-                    })
-                    .collect(),
+                (Some(user), Some(wanted)) => {
+                    let told = known.iter().filter(|group| group.users.is_some());
+                    let ids = told.map(|group| group.id).chain(wanted.iter().copied());
+                    let ids: BTreeSet<GroupId> = ids.collect();
+                    let of = |id| moved(user, find(known, id), id, wanted.contains(&id));
+                    ids.into_iter().filter_map(of).collect()
+                }
                 _ => Vec::new(),
             },
             Door::Assign => self.body.map_or_else(Vec::new, |body| {
@@ -134,7 +128,7 @@ impl Entry<'_> {
                 let user = number(body, "user_id").map(UserId);
                 let group = number(body, "group_id").map(GroupId);
                 let change = match (user, group, self.workspace) {
-                    (Some(user), Some(id), _) => moved(user, None, find(known, id), id, joins),
+                    (Some(user), Some(id), _) => moved(user, find(known, id), id, joins),
                     (None, Some(id), Some(workspace)) => {
                         let kind = if joins { Kind::Added } else { Kind::Removed };
                         Some(of_group(
@@ -167,13 +161,13 @@ impl Entry<'_> {
                 let granted = |role: &Value| {
                     let user = number(role, "user_id").map(UserId)?;
                     let id = number(role, "group_id").map(GroupId)?;
-                    moved(user, None, find(known, id), id, true)
+                    moved(user, find(known, id), id, true)
                 };
                 roles.filter_map(granted).collect()
             }
             Door::Leave => self.caller.map_or_else(Vec::new, |user| {
                 let of = known.iter().filter(|group| is_in(group, user));
-                of.filter_map(|group| moved(user, None, Some(group), group.id, false))
+                of.filter_map(|group| moved(user, Some(group), group.id, false))
                     .collect()
             }),
             // Before they accepted they were in it by invitation alone.
@@ -274,21 +268,15 @@ fn joins(body: &Value) -> bool {
 }
 
 // `None` where the person is known to be there, or not to be, already.
-fn moved(
-    user: UserId,
-    label: Option<String>,
-    group: Option<&Group>,
-    id: GroupId,
-    joins: bool,
-) -> Option<Change> {
+fn moved(user: UserId, group: Option<&Group>, id: GroupId, joins: bool) -> Option<Change> {
     if let Some(group) = group.filter(|group| group.users.is_some())
         && is_in(group, user) == joins
     {
         return None;
     }
-    let known = group.and_then(|group| member(group, user)?.name.clone());
+    let label = group.and_then(|group| member(group, user)?.name.clone());
     let kind = if joins { Kind::Added } else { Kind::Removed };
-    let change = Change::member(kind, user, label.or(known));
+    let change = Change::member(kind, user, label);
     Some(of_group(change, id, group))
 }
 

@@ -26,6 +26,7 @@ mod compare;
 mod effect;
 mod open;
 mod record;
+mod settle;
 
 #[cfg(test)]
 mod tests;

@@ -15,3 +15,4 @@ mod refused;
 mod related;
 mod store;
 mod watch;
+mod whole;

@@ -63,7 +63,7 @@ pub fn consequences(draft: &Draft, doubts: &[Doubt]) -> Consequences {
     match draft.outcome {
         Outcome::Rejected | Outcome::NotSent => Consequences::default(),
         _ if action == Action::ApiWrite => leaves_open(draft)
-            .then(|| Opening {
+            .then_some(Opening {
                 group: None,
                 everywhere: true,
             })

@@ -1,5 +1,7 @@
 //! What follows from two lists, and what does not.
 
+use std::slice;
+
 use insta::assert_snapshot;
 use proptest::prelude::*;
 use serde_json::{Value, json};
@@ -115,7 +117,14 @@ fn open(action: Action, group: Option<i64>, request: Value) -> Open {
 }
 
 fn settled(view: Option<&View>, groups: &[Group], open: Open) -> String {
-    let comparison = against(view, 60, groups, &Elsewhere::default(), &[open.clone()]).unwrap();
+    let comparison = against(
+        view,
+        60,
+        groups,
+        &Elsewhere::default(),
+        slice::from_ref(&open),
+    )
+    .unwrap();
     assert_eq!(comparison.settled, [open.id]);
     let told = comparison
         .findings
@@ -201,7 +210,10 @@ fn permissions_that_are_null_are_not_told() {
     let mut told = whole(7, "Design", &[5]);
     told.permissions = Some(json!(["x"]));
     let untold = whole(7, "Design", &[5]);
-    assert_eq!(said(&next(&view(&[told.clone()]), &[untold.clone()])), "");
+    assert_eq!(
+        said(&next(&view(&[told.clone()]), slice::from_ref(&untold))),
+        ""
+    );
     assert_eq!(said(&next(&view(&[untold]), &[told.clone()])), "");
     let mut other = told.clone();
     other.permissions = Some(json!(["y"]));
@@ -312,7 +324,7 @@ fn another_view_that_showed_the_same_narrows_the_window() {
         ..Elsewhere::default()
     };
     let window = |new: Group| {
-        let view = view(std::slice::from_ref(&old));
+        let view = view(slice::from_ref(&old));
         let comparison = against(Some(&view), 60, &[new], &elsewhere, &[]).unwrap();
         comparison.findings[0].not_before
     };
@@ -402,7 +414,14 @@ fn memberships_without_an_outcome_own_all_differences_or_none() {
     let change = open(Action::MembershipChange, None, json!({ "groups": [8] }));
     let none = Elsewhere::default();
     let moved = [whole(7, "Design", &[]), whole(8, "Other", &[5])];
-    let comparison = against(Some(&view(&old)), 60, &moved, &none, &[change.clone()]).unwrap();
+    let comparison = against(
+        Some(&view(&old)),
+        60,
+        &moved,
+        &none,
+        slice::from_ref(&change),
+    )
+    .unwrap();
     assert!(
         comparison
             .findings
@@ -416,7 +435,7 @@ fn memberships_without_an_outcome_own_all_differences_or_none() {
     assert_snapshot!(settled(Some(&view(&old)), &old, change.clone()), @"rejected  settled: PUT /api/v9/organizations/1/users/5 had no effect");
     // Against a list from after it nothing can be told.
     for view in [None, Some(view_at(30, &old))] {
-        let comparison = against(view.as_ref(), 60, &old, &none, &[change.clone()]).unwrap();
+        let comparison = against(view.as_ref(), 60, &old, &none, slice::from_ref(&change)).unwrap();
         assert_eq!((comparison.findings, comparison.settled), (vec![], vec![]));
     }
 }
@@ -439,12 +458,12 @@ fn what_another_change_may_have_done_is_not_taken_for_a_strangers() {
         60,
         &[whole(7, "Design", &[])],
         &none,
-        &[change.clone()],
+        slice::from_ref(&change),
     );
     let comparison = comparison.unwrap();
     assert_eq!(comparison.findings[0].settles, [change.id]);
     assert_snapshot!(said(&comparison), @r#"applied  noticed: in "Design": removed P5 (5), perhaps by a change that left it open, between 12:00:00Z and 12:01:00Z"#);
-    let comparison = against(Some(&view(&old)), 60, &old, &none, &[change.clone()]).unwrap();
+    let comparison = against(Some(&view(&old)), 60, &old, &none, slice::from_ref(&change)).unwrap();
     assert_eq!(
         (comparison.findings, comparison.settled),
         (vec![], vec![change.id])
@@ -465,7 +484,7 @@ fn who_sees_a_part_settles_nothing_and_reports_nothing_of_what_is_open() {
             60,
             now,
             &Elsewhere::default(),
-            &[update.clone()],
+            slice::from_ref(&update),
         )
         .unwrap();
         assert_eq!((comparison.findings, comparison.settled), (vec![], vec![]));

@@ -82,7 +82,8 @@ impl Account {
         let before = facts
             .before
             .clone()
-            .filter(|_| is_group && change.action != Action::GroupCreate);
+            .filter(|_| is_group && change.action != Action::GroupCreate)
+            .map(|before| as_it_was(before, change, facts, &after));
         let changes = if applied {
             changes(change, facts, told, before.as_ref(), &after)
         } else {
@@ -187,6 +188,31 @@ fn after(change: &Change, facts: &Facts, told: &Told) -> After {
         }
         _ => After::default(),
     }
+}
+
+// What an update does not speak of stays as it is upstream. Where that has become something else since
+// it was last seen, somebody did it elsewhere before this: it is no doing of this request.
+fn as_it_was(mut before: Group, change: &Change, facts: &Facts, after: &After) -> Group {
+    let (Some(request), Some(seen)) = (&facts.request, &after.group) else {
+        return before;
+    };
+    if change.action != Action::GroupUpdate || after.assumed {
+        return before;
+    }
+    let speaks_of = |name: &str| request.get(name).is_some();
+    if !speaks_of("name") {
+        before.name.clone_from(&seen.name);
+    }
+    if !speaks_of("users") {
+        before.users = seen.users.clone().or(before.users);
+    }
+    if !speaks_of("workspaces") {
+        before.workspaces = seen.workspaces.clone().or(before.workspaces);
+    }
+    if !speaks_of("permissions") {
+        before.permissions = seen.permissions.clone().or(before.permissions);
+    }
+    before
 }
 
 // What the request asked for, where the answer does not show what came of it.

@@ -96,7 +96,8 @@ impl Facts {
             self.gather_groups(lists, door).await;
         }
         if let Some(organization) = self.organization {
-            let users: BTreeSet<UserId> = self.request.iter().flat_map(users_in).collect();
+            let named = self.request.iter().flat_map(users_in);
+            let users: BTreeSet<UserId> = named.chain(change.ids.user).collect();
             let users: Vec<_> = users.into_iter().collect();
             let known = &lists.recorder.known;
             self.names = known.names(organization, &users).await.unwrap_or_default();
@@ -176,6 +177,7 @@ impl Facts {
         self.groups = known.groups_of(organization).await.unwrap_or_default();
         if (self.groups.is_empty() || !all_told(&self.groups))
             && let Some(groups) = lists.groups(List::Organization(organization)).await
+            && (self.groups.is_empty() || all_told(&groups))
         {
             self.groups = groups;
         }

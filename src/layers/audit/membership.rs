@@ -99,11 +99,27 @@ pub(super) fn tell(
             };
             seen.groups.iter().map(group).collect()
         }
-        None => vec![Learned {
-            at: account.at,
-            fact: Fact::DoubtfulGroups(facts.organization),
-        }],
+        None => doubtful(&account.changes, account.target.group_id, facts)
+            .into_iter()
+            .map(|fact| Learned {
+                at: account.at,
+                fact,
+            })
+            .collect(),
     };
+}
+
+// An assumption is recorded as one, and never becomes knowledge: what it is about is known no longer.
+fn doubtful(changes: &[Difference], one: Option<GroupId>, facts: &Facts) -> Vec<Fact> {
+    let mut groups: Vec<GroupId> = changes
+        .iter()
+        .filter_map(|change| change.group_id.or(one))
+        .collect();
+    groups.dedup();
+    if groups.is_empty() {
+        return vec![Fact::DoubtfulGroups(facts.organization)];
+    }
+    groups.into_iter().map(Fact::DoubtfulGroup).collect()
 }
 
 fn the_one_group(changes: &[Difference]) -> Option<GroupId> {

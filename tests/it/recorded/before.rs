@@ -3,8 +3,10 @@
 use http::Method;
 use insta::assert_snapshot;
 use serde_json::json;
+use tollgate::domain::ids::UserId;
 use tollgate::simulator::Match;
 
+use super::drift::Day;
 use super::events::toggl;
 use crate::support::{
     CARE, Client, DESIGN, ENGINEERING, Gateway, ORG, group, groups, project_groups,
@@ -29,6 +31,8 @@ async fn a_group_that_nobody_has_seen_is_asked_for_once_and_shared_with_the_cach
     ann  group.delete  applied  deleted "Engineering" (it had Bob Tamm (7002), Dan Okafor (7004), workspace 51001)
     "#);
 
+    gate.stop().await;
+
     let gate = Gateway::before(&toggl).start().await;
     let ann = gate.client("ann");
     ann.get(groups(ORG))
@@ -40,6 +44,7 @@ async fn a_group_that_nobody_has_seen_is_asked_for_once_and_shared_with_the_cach
         .assert_ok();
     assert_eq!(toggl.received_matching(&asked).len(), 2, "the cache had it");
     assert_snapshot!(gate.trail().await, @r#"ann  group.update  applied  renamed "Brand" to "Design""#);
+    gate.stop().await;
 }
 
 #[tokio::test]
@@ -80,5 +85,31 @@ async fn fifty_changes_at_once_of_a_group_that_nobody_has_seen_ask_once() {
         last = event.after.unwrap()["name"].clone();
     }
     assert_eq!(last, toggl.group(DESIGN).unwrap().name);
+    gate.stop().await;
+}
+
+#[tokio::test]
+async fn nobody_is_blamed_for_what_somebody_did_elsewhere_before() {
+    let (toggl, day) = (toggl().await, Day::noon());
+    let gate = Gateway::before(&toggl).clock(day.clock());
+    let gate = gate
+        .config(|config| config.identity.lookup = false)
+        .start()
+        .await;
+    let ann = gate.client("ann");
+    ann.get(groups(ORG)).await.assert_ok();
+    day.pass(70);
+    toggl.add_member(DESIGN, UserId(7005));
+    toggl.remove_member(DESIGN, UserId(7003));
+    ann.put(group(ORG, DESIGN), json!({ "name": "Brand" }))
+        .await
+        .assert_ok();
+    ann.get(groups(ORG)).await.assert_ok();
+    ann.post("/api/v9/feedback", json!({})).await.assert_ok();
+    assert_snapshot!(gate.trail().await, @r#"
+    ann  group.update  applied  renamed "Design" to "Brand"
+    nobody  group.observed  applied  noticed: in "Brand": added Eve Lindqvist (7005); removed Cleo Martin (7003) elsewhere, between 12:00:00Z and 12:01:10Z
+    ann  api.write  applied  POST /api/v9/feedback
+    "#);
     gate.stop().await;
 }

@@ -28,7 +28,7 @@ async fn access_to_a_project_is_given_and_taken() {
     assert_snapshot!(last(&gate).await, @r#"
     action: "project_group.add"
     outcome: "applied"
-    target: {"workspace_id":51001,"group_id":9002,"group_name":"Engineering","project_id":30003,"project_group_id":90000018}
+    target: {"organization_id":4123,"workspace_id":51001,"group_id":9002,"group_name":"Engineering","project_id":30003,"project_group_id":90000018}
     request: {"method":"POST","path":"/api/v9/workspaces/51001/project_groups","body":"{\"group_id\":9002,\"project_id\":30003}"}
     response: {"status":200}
     changes: [{"field":"project","change":"added","id":30003}]
@@ -39,7 +39,7 @@ async fn access_to_a_project_is_given_and_taken() {
     assert_snapshot!(last(&gate).await, @r#"
     action: "project_group.remove"
     outcome: "applied"
-    target: {"workspace_id":51001,"group_id":9002,"group_name":"Engineering","project_id":30003,"project_group_id":90000018}
+    target: {"organization_id":4123,"workspace_id":51001,"group_id":9002,"group_name":"Engineering","project_id":30003,"project_group_id":90000018}
     request: {"method":"DELETE","path":"/api/v9/workspaces/51001/project_groups/90000018"}
     response: {"status":200}
     changes: [{"field":"project","change":"removed","id":30003}]
@@ -52,7 +52,7 @@ async fn access_to_a_project_is_given_and_taken() {
     assert_snapshot!(last(&gate).await, @r#"
     action: "project_group.remove"
     outcome: "applied"
-    target: {"workspace_id":51002,"group_id":9004,"group_name":"Support","project_id":30004,"project_group_id":90000015}
+    target: {"organization_id":4123,"workspace_id":51002,"group_id":9004,"group_name":"Support","project_id":30004,"project_group_id":90000015}
     request: {"method":"DELETE","path":"/api/v9/workspaces/51002/project_groups/90000015"}
     response: {"status":200}
     changes: [{"field":"project","change":"removed","id":30004}]
@@ -76,7 +76,7 @@ async fn the_deprecated_doors_lead_to_the_same_groups() {
     assert_snapshot!(last(&gate).await, @r#"
     action: "group.create"
     outcome: "applied"
-    target: {"workspace_id":51001,"group_id":90000018,"group_name":"Research"}
+    target: {"organization_id":4123,"workspace_id":51001,"group_id":90000018,"group_name":"Research"}
     request: {"method":"POST","path":"/api/v9/workspaces/51001/groups","body":"{\"name\":\"Research\"}"}
     response: {"status":200,"body":"{\"id\":90000018,\"name\":\"Research\",\"workspace_id\":51001,\"at\":\"2026-05-04T12:00:00.000007Z\"}"}
     changes: [{"field":"group","change":"created","to":"Research"}]
@@ -88,7 +88,7 @@ async fn the_deprecated_doors_lead_to_the_same_groups() {
     assert_snapshot!(last(&gate).await, @r#"
     action: "group.update"
     outcome: "applied"
-    target: {"workspace_id":51001,"group_id":9001,"group_name":"Brand"}
+    target: {"organization_id":4123,"workspace_id":51001,"group_id":9001,"group_name":"Brand"}
     request: {"method":"PUT","path":"/api/v9/workspaces/51001/groups/9001","body":"{\"name\":\"Brand\"}"}
     response: {"status":200,"body":"{\"id\":9001,\"name\":\"Brand\",\"workspace_id\":51001,\"at\":\"2026-05-04T12:00:00.000008Z\"}"}
     changes: [{"field":"name","change":"set","from":"Design","to":"Brand"}]
@@ -100,12 +100,11 @@ async fn the_deprecated_doors_lead_to_the_same_groups() {
     assert_snapshot!(last(&gate).await, @r#"
     action: "group.delete"
     outcome: "applied"
-    target: {"workspace_id":51001,"group_id":90000018,"group_name":"Research"}
+    target: {"organization_id":4123,"workspace_id":51001,"group_id":90000018,"group_name":"Research"}
     request: {"method":"DELETE","path":"/api/v9/workspaces/51001/groups/90000018"}
     response: {"status":200,"body":"OK"}
-    changes: [{"field":"group","change":"deleted","from":"Research"}]
-    flags: ["before-unknown"]
-    summary: "deleted \"Research\" (before unknown)"
+    changes: [{"field":"group","change":"deleted","from":"Research"},{"field":"workspaces","change":"removed","id":51001}]
+    summary: "deleted \"Research\" (it had workspace 51001)"
     "#);
     gate.stop().await;
 }
@@ -198,16 +197,42 @@ async fn each_of_the_other_doors_tells_who_came_into_which_group_and_who_left() 
     let ann = gate.client("ann");
     go_by_each_door(&toggl, &ann).await;
     let told = doors_told(&gate).await;
-    assert_snapshot!(told, @"");
+    assert_snapshot!(told, @r#"
+    applied 0 [] in "Engineering": added Cleo Martin (7003); in "Marketing": removed Cleo Martin (7003) (by PUT /api/v9/organizations/4123/users/610003)
+    applied 9002 [] in "Engineering": removed Cleo Martin (7003) (by PUT /api/v9/workspaces/51001/workspace_users/90000005)
+    applied 9003 [] in "Marketing": added Cleo Martin (7003) (by PUT /api/v9/workspaces/51001/users/7003)
+    applied 9001 [] in "Design": added Eve Lindqvist (7005) (by PUT /api/v9/organizations/4123/workspaces/51001/assignments)
+    applied 9001 [] in "Design": added workspace 51002 (by PUT /api/v9/organizations/4123/workspaces/51002/assignments)
+    applied 0 [] in "Design": added new@acme.example (90000018); in "Engineering": added new@acme.example (90000018) (by POST /api/v9/organizations/4123/invitations)
+    applied 9002 [] in "Engineering": added Eve Lindqvist (7005) (by POST /api/v9/users/1/roles)
+    applied 9002 [] in "Engineering": removed Dan Okafor (7004) (by PATCH /api/v9/organizations/4123/workspaces/51001/workspace_users)
+    applied 9004 [] in "Support": removed Finn Kask (7006) (by PATCH /api/v9/organizations/4123/users)
+    applied 0 [] changed memberships by DELETE /api/v9/workspaces/51001/workspace_users/90000005
+    "#);
     let ids = gate
         .sql("SELECT group_concat(group_id) FROM audit_event_groups WHERE seq = 1")
         .await;
     assert_eq!(ids, ["9002,9003"]);
-    // In each group's own history, and of upstream's groups as they are now.
+    // In each group's own history.
     let rows = gate
-        .sql("SELECT group_name || ' ' || change || ' ' || value FROM group_changes WHERE field = 'users' AND group_id = 9002 ORDER BY rowid")
+        .sql("SELECT group_name || ' ' || change || ' ' || value FROM group_changes WHERE field = 'users' AND group_id = 9002 ORDER BY event_id")
         .await;
-    assert_snapshot!(rows.join("\n"), @"");
+    assert_snapshot!(rows.join("\n"), @"
+    Engineering added 7003
+    Engineering removed 7003
+    Engineering added 90000018
+    Engineering added 7005
+    Engineering removed 7004
+    ");
+    // Whoever reads now, as far as they may see, finds nothing that somebody did elsewhere.
+    for reader in ["ann", "bob", "cleo"] {
+        let reader = gate.client(reader);
+        for _ in 0..2 {
+            let read = reader.get(groups(ORG)).header("cache-control", "no-cache");
+            read.await.assert_ok();
+        }
+    }
+    assert_eq!(gate.events().await.len(), 10);
     gate.stop().await;
 }
 
@@ -242,7 +267,11 @@ async fn who_leaves_or_accepts_is_told_by_what_is_known_of_them() {
     dan.delete(format!("/api/v9/organizations/{ORG}/users/leave"))
         .await
         .assert_ok();
-    assert_snapshot!(doors_told(&gate).await, @"");
+    assert_snapshot!(doors_told(&gate).await, @r#"
+    applied 9001 [] in "Design": added new@acme.example (90000018) (by POST /api/v9/organizations/4123/invitations)
+    applied 9001 ["after-assumed"] in "Design": added new@acme.example (90000018) (by POST /api/v9/organizations/invitations/hmac-…/accept)
+    applied 9002 ["after-assumed"] in "Engineering": removed Dan Okafor (7004) (by DELETE /api/v9/organizations/4123/users/leave)
+    "#);
     gate.stop().await;
 }
 
@@ -254,7 +283,18 @@ async fn without_a_list_a_door_is_told_by_its_request_and_flagged() {
     let ann = gate.client("ann");
     ann.get(groups(ORG)).await.assert_ok();
     go_by_each_door(&toggl, &ann).await;
-    assert_snapshot!(doors_told(&gate).await, @"");
+    assert_snapshot!(doors_told(&gate).await, @r#"
+    applied 0 ["after-assumed"] changed memberships by PUT /api/v9/organizations/4123/users/610003
+    applied 0 ["after-assumed"] changed memberships by PUT /api/v9/workspaces/51001/workspace_users/90000005
+    applied 0 ["after-assumed"] in group 9001: added Cleo Martin (7003); in group 9003: added Cleo Martin (7003) (by PUT /api/v9/workspaces/51001/users/7003)
+    applied 9001 ["after-assumed"] in group 9001: added Eve Lindqvist (7005) (by PUT /api/v9/organizations/4123/workspaces/51001/assignments)
+    applied 9001 ["after-assumed"] in group 9001: added workspace 51002 (by PUT /api/v9/organizations/4123/workspaces/51002/assignments)
+    applied 0 ["after-assumed"] in group 9001: added new@acme.example; in group 9002: added new@acme.example (by POST /api/v9/organizations/4123/invitations)
+    applied 9002 ["after-assumed"] in group 9002: added Eve Lindqvist (7005) (by POST /api/v9/users/1/roles)
+    applied 0 ["after-assumed"] changed memberships by PATCH /api/v9/organizations/4123/workspaces/51001/workspace_users
+    applied 0 ["after-assumed"] changed memberships by PATCH /api/v9/organizations/4123/users
+    applied 0 ["after-assumed"] changed memberships by DELETE /api/v9/workspaces/51001/workspace_users/90000005
+    "#);
     // Nothing that was assumed is taken for known.
     let known = gate
         .sql("SELECT count(*) FROM known_groups WHERE state IS NOT NULL")

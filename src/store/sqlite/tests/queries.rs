@@ -50,6 +50,28 @@ async fn three(place: &Place) -> SqliteStore {
 }
 
 #[tokio::test]
+async fn a_change_noticed_later_is_found_at_the_time_since_which_it_may_have_happened() {
+    let place = Place::new();
+    let store = three(&place).await;
+    // Written last, and its hours are those of earlier rows, of no row, and of the last one.
+    for seconds in [30, 40_000, 86_500] {
+        let mut observed = applied(intent(seconds));
+        observed.completed_at = at(90_000);
+        store.complete(observed, vec![]).await.unwrap();
+    }
+    let between = |since, until| Filter {
+        since: Some(at(since)),
+        until: Some(at(until)),
+        ..Filter::default()
+    };
+    assert_eq!(found(&store, between(0, 100)).await, [4, 2, 1]);
+    assert_eq!(found(&store, between(20, 50)).await, [4]);
+    assert_eq!(found(&store, between(39_000, 41_000)).await, [5]);
+    assert_eq!(found(&store, between(86_400, 90_000)).await, [6, 3]);
+    store.close().await;
+}
+
+#[tokio::test]
 async fn each_filter_finds_what_it_says() {
     let place = Place::new();
     let store = three(&place).await;
