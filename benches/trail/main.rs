@@ -470,7 +470,10 @@ async fn invent(path: &Path, count: i64) -> anyhow::Result<()> {
         first = last + 1;
     }
     sqlx::raw_sql(
-        "INSERT INTO audit_hours
+        "INSERT INTO audit_event_groups
+         SELECT seq, organization_id, json_extract(changes, '$[0].group_id') FROM audit_events
+         WHERE action = 'membership.change';
+         INSERT INTO audit_hours
          SELECT substr(occurred_at, 1, 13), min(seq), max(seq) FROM audit_events GROUP BY 1",
     )
     .execute(&mut connection)
