@@ -27,9 +27,10 @@ use crate::cache::fills::Fills;
 use crate::cache::lists::Lists;
 use crate::cache::tags::Tags;
 use crate::clock::Clock;
-use crate::config::Config;
+use crate::config::{Config, Retention};
 use crate::domain::action::Outcome;
 use crate::domain::caller::Key;
+use crate::domain::checkpoint::SigningKey;
 use crate::domain::endpoint::Touches;
 use crate::layers::Peer;
 use crate::layers::audit::{RECENT, Recent, Recorder, Turns};
@@ -43,6 +44,7 @@ use crate::stack::{self, Parts, Proxy};
 use crate::store::filter::Filter;
 use crate::store::sqlite::SqliteStore;
 use crate::store::{Identities, KnownGroups, Trail};
+use crate::upkeep::{self, Due, Signer};
 use crate::upstream::Upstream;
 use crate::watch::{self, Watch};
 
@@ -53,6 +55,8 @@ pub struct App {
     new_token: Option<String>,
     limits: ServerLimits,
     store: SqliteStore,
+    signer: Signer,
+    retention: (Retention, Clock),
     tasks: TaskTracker,
     watches: Vec<Watch>,
 }
@@ -172,6 +176,9 @@ impl App {
             public_metrics: config.admin.public_metrics,
             readiness: Readiness::new(trail),
         });
+        let signing = SigningKey::of(&key);
+        let signer = Signer::new(store.clone(), signing, clock.clone(), Due::default()).await?;
+        let retention = (config.audit.retention, clock.clone());
         let watched = config.watch.clone();
         let reserve = config.quota.reserve;
         for watch in &watched {
@@ -209,6 +216,8 @@ impl App {
             new_token,
             limits,
             store,
+            signer,
+            retention,
             tasks,
             watches: watches.collect(),
         })
@@ -245,6 +254,8 @@ impl App {
             admin,
             limits,
             store,
+            signer,
+            retention,
             tasks,
             watches,
             ..
@@ -262,8 +273,10 @@ impl App {
         let (listener, router) = admin;
         let admin =
             Server::new(listener, limits).run(move |_| served(router.clone()), stop.clone());
+        let old = prune(store.clone(), retention, stop.clone());
         // One grace for all: connections first, then what their callers left behind.
-        let (deadline, (), ()) = tokio::join!(deadline, proxy, admin);
+        let (deadline, (), (), (), ()) =
+            tokio::join!(deadline, proxy, admin, signer.run(stop.clone()), old);
         tasks.close();
         if tokio::time::timeout_at(deadline, tasks.wait())
             .await
@@ -274,6 +287,13 @@ impl App {
             );
         }
         store.close().await;
+    }
+}
+
+// Removes old events for as long as the gateway runs, if it is to.
+async fn prune(store: SqliteStore, retention: (Retention, Clock), stop: CancellationToken) {
+    if let (Retention::For(keep), clock) = retention {
+        upkeep::prune(store, keep, clock, stop).await;
     }
 }
 

@@ -16,7 +16,7 @@
 //! | [`domain`] | what it is all about, as values: operations, groups, differences, events, the chain |
 //!
 //! The rest is one thing each: [`body`], [`clock`], [`coding`], [`error`], [`metrics`], [`repeatable`],
-//! [`secret_file`], [`shutdown`], [`telemetry`].
+//! [`secret_file`], [`shutdown`], [`telemetry`], [`upkeep`].
 
 pub mod admin;
 pub mod app;
@@ -40,5 +40,6 @@ pub mod simulator;
 pub mod stack;
 pub mod store;
 pub mod telemetry;
+pub mod upkeep;
 pub mod upstream;
 pub mod watch;

@@ -18,16 +18,7 @@ use anyhow::Context as _;
 pub fn read_or_make(path: &Path, what: &str) -> anyhow::Result<([u8; 32], bool)> {
     let about = || format!("{what} {}", path.display());
     match fs::read_to_string(path) {
-        Ok(text) => {
-            let secret: Option<[u8; 32]> = hex::decode(text.trim())
-                .ok()
-                .and_then(|bytes| bytes.try_into().ok());
-            let secret = secret.with_context(|| {
-                format!("{} does not hold 64 hexadecimal digits; restore it, or move it away to have a new one made", about())
-            })?;
-            warn_if_shared(path, what).with_context(about)?;
-            Ok((secret, false))
-        }
+        Ok(text) => Ok((parse(&text, path, what)?, false)),
         Err(error) if error.kind() == io::ErrorKind::NotFound => {
             let mut secret = [0; 32];
             getrandom::fill(&mut secret).context("the system gives no random bytes")?;
@@ -37,6 +28,32 @@ pub fn read_or_make(path: &Path, what: &str) -> anyhow::Result<([u8; 32], bool)>
         }
         Err(error) => Err(error).with_context(|| format!("{} cannot be read", about())),
     }
+}
+
+/// The 32 secret bytes in the file, for whoever must not make new ones.
+///
+/// # Errors
+///
+/// When the file cannot be read, or holds something else.
+pub fn read(path: &Path, what: &str) -> anyhow::Result<[u8; 32]> {
+    let text = fs::read_to_string(path)
+        .with_context(|| format!("{what} {} cannot be read", path.display()))?;
+    parse(&text, path, what)
+}
+
+fn parse(text: &str, path: &Path, what: &str) -> anyhow::Result<[u8; 32]> {
+    let about = || format!("{what} {}", path.display());
+    let secret: Option<[u8; 32]> = hex::decode(text.trim())
+        .ok()
+        .and_then(|bytes| bytes.try_into().ok());
+    let secret = secret.with_context(|| {
+        format!(
+            "{} does not hold 64 hexadecimal digits; restore it, or move it away to have a new one made",
+            about()
+        )
+    })?;
+    warn_if_shared(path, what).with_context(about)?;
+    Ok(secret)
 }
 
 /// The one line in a file that somebody has put there, without its end.
@@ -116,5 +133,9 @@ mod tests {
         assert_eq!(fs::read_to_string(&path).unwrap(), "not a key");
         let nowhere = folder.path().join("missing/tollgate.key");
         assert!(read_or_make(&nowhere, "the key file").is_err());
+        assert!(read(&path, "the key file").is_err());
+        let missing = folder.path().join("other.key");
+        assert!(read(&missing, "the key file").is_err());
+        assert!(!missing.exists(), "a reader makes none");
     }
 }

@@ -1,17 +1,22 @@
 //! `tollgate audit`: the trail in a terminal, in a pipe, in a spreadsheet.
 //!
 //! Reads the database file itself, beside a gateway that runs or without one; what only asks never
-//! writes. Through a pipe the output is stable and plain; on a terminal the table fits its width, tells
-//! times from now, and colours what went wrong.
+//! writes. `export`, `prune` and `redact` say in the trail that they were there. Through a pipe the output
+//! is stable and plain; on a terminal the table fits its width, tells times from now, and colours what
+//! went wrong.
 
 mod backup;
+mod checkpoint;
 mod csv;
 mod export;
 mod groups;
 mod history;
 mod list;
 mod moment;
+mod operator;
 mod pages;
+mod prune;
+mod redact;
 mod show;
 mod table;
 mod tail;
@@ -112,10 +117,20 @@ enum Command {
     Backup(backup::BackupArgs),
 
     /// Check the chain of hashes over all events
-    #[command(
-        after_help = "Ends with exit code 1 and names the first bad row if one was edited, removed or moved.\n\nExample:\n  tollgate audit verify --database /var/lib/tollgate/tollgate.db"
-    )]
-    Verify,
+    #[command(after_help = verify::HELP)]
+    Verify(verify::VerifyArgs),
+
+    /// Print a signed note of where the trail ends, to be kept elsewhere
+    #[command(after_help = checkpoint::HELP)]
+    Checkpoint(checkpoint::CheckpointArgs),
+
+    /// Erase a person's data from the trail
+    #[command(after_help = redact::HELP)]
+    Redact(redact::RedactArgs),
+
+    /// Remove old events without breaking the chain
+    #[command(after_help = prune::HELP)]
+    Prune(prune::PruneArgs),
 }
 
 // === impl AuditArgs ===
@@ -125,11 +140,14 @@ impl AuditArgs {
         if let Some(database) = &self.database {
             return Ok(database.clone());
         }
-        let (config, _) = FileArgs {
+        let (config, _) = self.file().load()?;
+        Ok(config.audit.database.path().to_owned())
+    }
+
+    fn file(&self) -> FileArgs {
+        FileArgs {
             file: self.config.clone(),
         }
-        .load()?;
-        Ok(config.audit.database.path().to_owned())
     }
 
     /// Runs the command and writes to standard output.
@@ -173,6 +191,7 @@ impl AuditArgs {
     /// What went wrong, as a sentence.
     async fn run_to(&self, out: &mut impl Write, look: Look, clock: &Clock) -> anyhow::Result<()> {
         let database = self.database()?;
+        // Also before writing: what is no database of ours, or a newer version's, is not touched.
         let reader = Reader::open(&database).await?;
         match &self.command {
             Command::List(args) => list::run(args, &reader, out, look, clock).await,
@@ -182,7 +201,12 @@ impl AuditArgs {
             Command::Tail(args) => tail::run(args, &reader, out, look, clock).await,
             Command::Export(args) => export::run(args, &database, &reader, out, clock).await,
             Command::Backup(args) => backup::run(args, &reader, out).await,
-            Command::Verify => verify::run(&reader, out).await,
+            Command::Verify(args) => verify::run(args, &reader, &self.file(), out).await,
+            Command::Checkpoint(args) => {
+                checkpoint::run(args, &reader, &self.file(), out, clock).await
+            }
+            Command::Redact(args) => redact::run(args, &reader, &database, out, clock).await,
+            Command::Prune(args) => prune::run(args, &database, out, clock).await,
         }
     }
 }

@@ -6,9 +6,9 @@ use std::time::Duration;
 
 use bytesize::ByteSize;
 
-use super::Config;
 use super::mistake::{Mistake, Origin, Origins};
 use super::units::format_size;
+use super::{Config, Retention};
 
 /// As many connections or requests as a limit may allow; a counter in the tens of millions would
 /// be no limit, and the semaphore behind it ends somewhere.
@@ -92,6 +92,10 @@ fn bounds(config: &Config, check: &mut Check<'_>) {
             "must be longer than 0s".to_owned()
         });
     }
+    let removes_all = config.audit.retention == Retention::For(Duration::ZERO);
+    check.require(!removes_all, &["audit.retention"], || {
+        "must be longer than 0s; `never` keeps events for good".to_owned()
+    });
     for (key, number) in [
         ("limits.max_connections", limits.max_connections),
         ("limits.max_in_flight", limits.max_in_flight),

@@ -4,7 +4,7 @@
 //! taken in silence. A feature that arrives takes its line out here, and nothing else changes.
 
 use super::values::Values;
-use super::{Config, Filters, GuardMode, Mode, Pace, Retention};
+use super::{Config, Filters, GuardMode, Mode, Pace};
 
 /// The tables of a later version.
 pub(super) const TABLES: [&str; 2] = ["sink", "admin.tokens"];
@@ -36,11 +36,6 @@ pub(super) fn refuse(config: &Config, values: &mut Values) {
             "quota.pace",
             config.quota.pace == Pace::Always,
             "leave it at `after-429`",
-        ),
-        (
-            "audit.retention",
-            config.audit.retention != Retention::Never,
-            "leave it at `never`",
         ),
         (
             "guard.mode",

@@ -133,8 +133,6 @@ tls_cert = \"tls.crt\"
 filters = \"verify\"
 [quota]
 pace = \"always\"
-[audit]
-retention = \"400d\"
 [guard]
 mode = \"refuse\"
 [[sink]]
@@ -143,15 +141,14 @@ url = \"syslog://host\"
 name = \"ann\"
 ";
     assert_snapshot!(mistakes(file, &[("TOLLGATE_LISTEN__TLS_KEY", "tls.key")]), @r"
-    the configuration has 9 mistakes:
+    the configuration has 8 mistakes:
       tollgate.toml:1: mode: `observe` is not available in this version; leave it at `active`
       tollgate.toml:3: listen.tls_cert: `tls.crt` is not available in this version; take it out
       tollgate.toml:5: cache.filters: `verify` is not available in this version; leave it at `off`
       tollgate.toml:7: quota.pace: `always` is not available in this version; leave it at `after-429`
-      tollgate.toml:9: audit.retention: `400d` is not available in this version; leave it at `never`
-      tollgate.toml:11: guard.mode: `refuse` is not available in this version; leave it at `off`
-      tollgate.toml:12: sink: `[[sink]]` is not available in this version; take it out
-      tollgate.toml:14: admin.tokens: `[[admin.tokens]]` is not available in this version; take it out
+      tollgate.toml:9: guard.mode: `refuse` is not available in this version; leave it at `off`
+      tollgate.toml:10: sink: `[[sink]]` is not available in this version; take it out
+      tollgate.toml:12: admin.tokens: `[[admin.tokens]]` is not available in this version; take it out
       TOLLGATE_LISTEN__TLS_KEY: listen.tls_key: `tls.key` is not available in this version; take it out
     ");
 }

@@ -99,6 +99,12 @@ impl Key {
         }
     }
 
+    /// 32 bytes for another kind of key, such as one that signs: known to whoever has the secret.
+    #[must_use]
+    pub fn seed(&self, purpose: &str) -> [u8; 32] {
+        self.start(purpose).finalize().into_bytes().into()
+    }
+
     // One key, several uses: the name of the use keeps a hash of one from standing for another.
     fn start(&self, purpose: &str) -> Hmac<Sha256> {
         let mut mac = self.0.clone();

@@ -2,15 +2,19 @@
 
 pub mod action;
 pub mod caller;
+pub mod canonical;
+pub mod checkpoint;
 pub mod diff;
 pub mod door;
 pub mod drift;
 pub mod endpoint;
+pub mod erase;
 pub mod event;
 pub mod group;
 pub mod ids;
 pub mod label;
 pub mod operations;
+pub mod own;
 pub mod redact;
 pub mod replay;
 pub mod row;

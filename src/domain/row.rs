@@ -7,9 +7,7 @@
 //! The hash covers each column by its name. Columns that can name a person enter it as salted
 //! commitments, so that a person can be erased one day and the chain still verifies.
 
-use serde_json::{Map, Value};
-use sha2::{Digest, Sha256};
-
+use super::canonical::{Canonical, Hidden, Piece, Pieces, SORTED};
 use super::event::{Draft, Flag};
 use crate::clock::rfc3339;
 
@@ -92,9 +90,6 @@ pub const GENESIS: &str = "00000000000000000000000000000000000000000000000000000
 /// The version of this layout, in the column `format`.
 pub const FORMAT: i64 = 2;
 
-// In rows of format 1 these were hashed as they are.
-const PERSONAL_SINCE_2: [&str; 4] = ["credential_id", "tool", "request_id", "group_name"];
-
 /// A row's salt: without it, a commitment to a short value could be found by trying.
 pub type Salt = [u8; 16];
 
@@ -161,49 +156,19 @@ impl Row {
         ])
     }
 
-    /// Whether a column of this row enters the hash as a commitment.
-    fn is_personal(&self, column: &str) -> bool {
-        let old = self.0.last() == Some(&Cell::Integer(1));
-        PERSONAL.contains(&column) && !(old && PERSONAL_SINCE_2.contains(&column))
+    /// The values in the order in which they are hashed.
+    #[must_use]
+    pub fn pieces(&self, seq: i64) -> Pieces<'_> {
+        std::array::from_fn(|index| {
+            let cell = SORTED[index].column.map(|column| self.0.get(column));
+            match cell {
+                None => Piece::Integer(seq),
+                Some(None | Some(Cell::Null)) => Piece::Null,
+                Some(Some(Cell::Integer(number))) => Piece::Integer(*number),
+                Some(Some(Cell::Text(text))) => Piece::Text(text),
+            }
+        })
     }
-
-    /// The canonical bytes that enter the hash: RFC 8785 JSON of `seq` and the columns.
-    ///
-    /// For an object of ASCII names, strings and integers below 2^53, as this is, RFC 8785 asks for
-    /// no more than sorted names, no white space and the shortest escapes, which `serde_json` writes.
-    fn canonical(&self, seq: i64, salt: &Salt) -> String {
-        let mut names: Vec<(&str, Value)> = vec![("seq", Value::from(seq))];
-        for (name, cell) in COLUMNS.iter().zip(&self.0) {
-            let value = match cell {
-                Cell::Null => Value::Null,
-                cell if self.is_personal(name) => Value::from(commitment(salt, name, cell)),
-                Cell::Integer(number) => Value::from(*number),
-                Cell::Text(text) => Value::from(text.as_str()),
-            };
-            names.push((name, value));
-        }
-        names.sort_unstable_by_key(|(name, _)| *name);
-        let object: Map<_, _> = names
-            .into_iter()
-            .map(|(name, v)| (name.to_owned(), v))
-            .collect();
-        Value::Object(object).to_string()
-    }
-}
-
-/// What stands for a personal value in the hash: SHA-256 over a secret of the column and the value.
-fn commitment(salt: &Salt, column: &str, cell: &Cell) -> String {
-    let key = Sha256::new()
-        .chain_update(salt)
-        .chain_update(column)
-        .finalize();
-    let digest = Sha256::new().chain_update(key);
-    let digest = match cell {
-        Cell::Null => digest,
-        Cell::Integer(number) => digest.chain_update(number.to_string()),
-        Cell::Text(text) => digest.chain_update(text),
-    };
-    hex::encode(digest.finalize())
 }
 
 fn text(text: impl Into<String>) -> Cell {
@@ -229,15 +194,11 @@ impl Link {
     /// The link that puts `row` behind the row whose hash is `prev_hash`.
     #[must_use]
     pub fn new(seq: i64, prev_hash: &str, row: &Row, salt: &Salt) -> Self {
-        let digest = Sha256::new()
-            .chain_update(prev_hash)
-            .chain_update(b"\n")
-            .chain_update(row.canonical(seq, salt))
-            .finalize();
+        let hash = Canonical::new().link(prev_hash, &row.pieces(seq), Hidden::Salted(salt));
         Self {
             seq,
             prev_hash: prev_hash.to_owned(),
-            hash: hex::encode(digest),
+            hash: hex::encode(hash),
         }
     }
 
@@ -269,7 +230,7 @@ impl Link {
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum Broken {
     /// A number is skipped.
-    #[error("row {expected} is missing: the next row there is {found}")]
+    #[error("{} missing: the next row there is {found}", rows(*expected, *found - 1))]
     Gap {
         /// The number that should have come.
         expected: i64,
@@ -290,8 +251,19 @@ pub enum Broken {
     },
 }
 
+// `row 3 is`, `rows 3 to 5 are`
+fn rows(first: i64, last: i64) -> String {
+    if last > first {
+        format!("rows {first} to {last} are")
+    } else {
+        format!("row {first} is")
+    }
+}
+
 #[cfg(test)]
 mod tests {
+    use serde_json::{Map, Value};
+
     use super::*;
 
     fn row(n: i64) -> Row {
@@ -302,6 +274,13 @@ mod tests {
     }
 
     const SALT: Salt = [7; 16];
+
+    fn canonical(salt: &Salt) -> String {
+        let bytes = Canonical::new()
+            .row(&row(1).pieces(1), Hidden::Salted(salt))
+            .to_vec();
+        String::from_utf8(bytes).unwrap()
+    }
 
     #[test]
     fn each_column_is_covered() {
@@ -338,14 +317,14 @@ mod tests {
 
     #[test]
     fn a_person_stands_in_the_hashed_bytes_as_a_commitment_alone() {
-        let canonical = row(1).canonical(1, &SALT);
-        assert!(!canonical.contains("acme"), "{canonical}");
-        assert_ne!(canonical, row(1).canonical(1, &[8; 16]), "salted");
+        let hashed = canonical(&SALT);
+        assert!(!hashed.contains("acme"), "{hashed}");
+        assert_ne!(hashed, canonical(&[8; 16]), "salted");
     }
 
     #[test]
     fn the_canonical_form_sorts_names_and_has_no_white_space() {
-        let canonical = row(1).canonical(1, &SALT);
+        let canonical = canonical(&SALT);
         assert!(
             canonical.starts_with(r#"{"action":null,"actor_email":""#),
             "{canonical}"

@@ -9,6 +9,7 @@ use std::sync::Arc;
 use std::task::{Context, Poll};
 
 use futures_util::future::BoxFuture;
+use http::header::CONTENT_LENGTH;
 use http::{HeaderMap, HeaderName, Method, Request, Response};
 use tokio::time::Instant;
 use tower::{Layer, Service};
@@ -121,8 +122,11 @@ where
             let status = answer.status().as_u16();
             let cache = last(answer.headers(), &CACHE_STATUS);
             let event = last(answer.headers(), &EVENT_ID);
+            let length = last(answer.headers(), &CONTENT_LENGTH);
             Ok(answer.map(|body| {
-                body.on_end(move |end| {
+                body.on_end(move |mut end| {
+                    // What was announced is out: a server asks a body for no more than that.
+                    end.complete |= length == Some(end.bytes.to_string());
                     let _entered = span.enter();
                     watched.ended(status, cache.as_deref(), event.as_deref(), end);
                 })

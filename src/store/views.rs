@@ -43,10 +43,11 @@ pub(super) fn overlaps(touches: Touches, organization: OrganizationId) -> bool {
 /// One line for what was found in one list.
 pub(super) fn log(organization: OrganizationId, count: usize) {
     if count > 0 {
+        let noun = if count == 1 { "change" } else { "changes" };
         tracing::info!(
             organization.id = %organization,
             count,
-            "Noticed {count} changes made elsewhere in organization {organization}"
+            "Noticed {count} {noun} made elsewhere in organization {organization}"
         );
     }
 }

@@ -3,6 +3,8 @@
 //!
 //! The forger here has what a forger may have: the file, any SQLite, and all the time they want.
 
+mod kept;
+
 use std::collections::BTreeSet;
 
 use futures_util::future::join_all;

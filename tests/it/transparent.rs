@@ -911,3 +911,20 @@ async fn a_caller_who_leaves_while_a_read_is_under_way_harms_nobody() {
     asked.await.unwrap().assert_ok();
     gate.stop().await;
 }
+
+#[tokio::test]
+async fn an_answer_that_came_whole_is_logged_as_whole() {
+    let toggl = toggl().await;
+    let gate = Gateway::before(&toggl).start().await;
+    gate.client("ann").get("/api/v9/me").await.assert_ok();
+    let line = eventually("it is logged", async || {
+        let log = gate.log();
+        let mut lines = log.lines();
+        lines
+            .find(|line| line.contains("GET /api/v9/me answered 200"))
+            .map(str::to_owned)
+    });
+    let line = line.await;
+    assert!(!line.contains("cut off"), "{line}");
+    gate.stop().await;
+}

@@ -1,5 +1,6 @@
 mod out;
 mod past;
+mod trust;
 
 use std::path::Path;
 

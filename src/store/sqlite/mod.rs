@@ -5,14 +5,17 @@
 //! it writes behind the first one's rows and leaves the first one's intents alone.
 
 mod actor;
+mod checkpoints;
 mod drift;
 mod learn;
 mod open;
 mod past;
 mod presence;
+mod prune;
 mod query;
 mod reader;
 mod recover;
+mod redact;
 mod verify;
 mod write;
 mod writer;
@@ -27,8 +30,11 @@ use std::path::{Path, PathBuf};
 use async_trait::async_trait;
 use jiff::Timestamp;
 
+pub use self::checkpoints::Differs;
+pub use self::prune::{Pruned, Removal};
 pub use self::reader::Reader;
 pub use self::recover::Recovered;
+pub use self::redact::{Changes, Mentions, RedactError, Redacted};
 pub use self::verify::{Fault, Verdict};
 pub(in crate::store) use self::write::salt;
 use self::writer::{Sender, Write, Writer};

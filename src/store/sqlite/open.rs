@@ -200,7 +200,7 @@ async fn recognize(path: &Path) -> Result<bool, StoreError> {
     }
 }
 
-async fn connect(
+pub(super) async fn connect(
     path: &Path,
     options: SqliteConnectOptions,
 ) -> Result<SqliteConnection, StoreError> {

@@ -43,6 +43,11 @@ impl Reader {
         Ok(Self::connect(path))
     }
 
+    /// Closes its connections.
+    pub async fn close(&self) {
+        self.pool.close().await;
+    }
+
     /// Connects when somebody first asks.
     pub(super) fn connect(path: &Path) -> Self {
         let pool = SqlitePoolOptions::new()
@@ -142,11 +147,6 @@ impl Reader {
             .execute(&self.pool)
             .await?;
         Ok(())
-    }
-
-    /// Gives the connections back, and with them the files beside a database that nobody writes.
-    pub async fn close(&self) {
-        self.pool.close().await;
     }
 
     /// The next rows after `after`, oldest first, as they lie in the table.
@@ -307,11 +307,13 @@ fn event(row: &SqliteRow) -> Result<Event, StoreError> {
 }
 
 // `seq`, the columns, `salt`, `prev_hash`, `hash`.
-fn stored(row: &SqliteRow) -> Result<Stored, StoreError> {
+pub(super) fn stored(row: &SqliteRow) -> Result<Stored, StoreError> {
     let end = COLUMNS.len() + 1;
     let seq: i64 = row.try_get(0)?;
     let cells = (1..end).map(|index| cell(row, index));
-    let salt: Vec<u8> = row.try_get(end)?;
+    // The same bytes as text would be another value.
+    let is_blob = row.try_get_raw(end)?.type_info().name() == "BLOB";
+    let salt: Vec<u8> = if is_blob { row.try_get(end)? } else { vec![] };
     Ok(Stored {
         row: Row(cells.collect::<Result<_, _>>()?),
         salt: salt

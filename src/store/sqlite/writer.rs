@@ -17,14 +17,14 @@ use std::time::Duration;
 use jiff::Timestamp;
 use sqlx::Connection as _;
 use sqlx::sqlite::SqliteConnection;
-use tokio::sync::{mpsc, oneshot};
+use tokio::sync::{mpsc, oneshot, watch};
 
 use super::drift::{self, Noticed};
-use super::learn;
 use super::presence::Presence;
-use super::write;
+use super::{checkpoints, learn, prune, write};
 use crate::domain::caller::Person;
 use crate::domain::event::{Draft, Intent};
+use crate::domain::row::Link;
 use crate::store::{Learned, StoreError, views};
 
 /// How many commands one transaction takes at most.
@@ -47,6 +47,10 @@ pub(super) enum Write {
     Learn(Vec<Learned>),
     /// Keep who is behind a credential.
     Remember(String, Person, Timestamp),
+    /// Keep a signed checkpoint, by the row it is about.
+    Checkpoint(i64, String),
+    /// Remove the oldest rows, some of those up to this one, as an event of the trail says.
+    Forget(i64),
     /// Write something, to know that it can be done.
     Probe(Timestamp),
     /// Write nothing, to know that all that was queued before has been written.
@@ -77,12 +81,21 @@ struct Unsettled(Arc<AtomicUsize>);
 pub(super) struct Sender {
     commands: mpsc::Sender<Command>,
     unsettled: Arc<AtomicUsize>,
+    heads: watch::Receiver<Option<Link>>,
 }
 
 /// The task. Its lock on the database lives as long as it does.
 pub(super) struct Writer {
     connection: SqliteConnection,
     _presence: Presence,
+    // Where the trail ends, for whoever signs it.
+    heads: watch::Sender<Option<Link>>,
+}
+
+// What became of a transaction's jobs: the last row they wrote, and what their lists gave away.
+struct Applied {
+    head: Option<Link>,
+    noticed: Vec<Noticed>,
 }
 
 // What failed decides who is told: without a transaction nobody's command was even looked at.
@@ -143,6 +156,11 @@ impl Sender {
             })?
     }
 
+    /// The last row that this process wrote, whenever it is another one.
+    pub(super) fn heads(&self) -> watch::Receiver<Option<Link>> {
+        self.heads.clone()
+    }
+
     /// Ends the writer, when all that was queued before is on disk.
     pub(super) async fn close(&self) {
         let (reply, done) = oneshot::channel();
@@ -174,14 +192,17 @@ impl Writer {
     /// Starts the task.
     pub(super) fn start(connection: SqliteConnection, presence: Presence) -> Sender {
         let (sender, commands) = mpsc::channel(QUEUE);
+        let (heads, seen) = watch::channel(None);
         let writer = Self {
             connection,
             _presence: presence,
+            heads,
         };
         tokio::spawn(writer.serve(commands));
         Sender {
             commands: sender,
             unsettled: Arc::default(),
+            heads: seen,
         }
     }
 
@@ -251,8 +272,11 @@ impl Writer {
     }
 
     async fn apply(&mut self, jobs: &[Job]) -> Result<(), StoreError> {
-        let noticed = apply(&mut self.connection, jobs).await?;
+        let Applied { head, noticed } = apply(&mut self.connection, jobs).await?;
         self.run("COMMIT").await?;
+        if head.is_some() {
+            self.heads.send_replace(head);
+        }
         for (organization, count) in noticed {
             views::log(organization, count);
         }
@@ -278,10 +302,7 @@ impl Writer {
     }
 }
 
-async fn apply(
-    connection: &mut SqliteConnection,
-    jobs: &[Job],
-) -> Result<Vec<Noticed>, StoreError> {
+async fn apply(connection: &mut SqliteConnection, jobs: &[Job]) -> Result<Applied, StoreError> {
     // The last row of the trail: read once, then it is the one that was written last.
     let mut head = None;
     let mut noticed = Vec::new();
@@ -300,11 +321,13 @@ async fn apply(
             Write::Remember(credential_id, person, at) => {
                 learn::person(connection, credential_id, person, *at).await?;
             }
+            Write::Checkpoint(seq, note) => checkpoints::keep(connection, *seq, note).await?,
+            Write::Forget(up_to) => prune::forget(connection, *up_to).await?,
             Write::Probe(now) => write::probe(connection, *now).await?,
             Write::Settle => {}
         }
     }
-    Ok(noticed)
+    Ok(Applied { head, noticed })
 }
 
 fn answer(jobs: impl IntoIterator<Item = Job>, result: &Result<(), StoreError>) {

@@ -75,3 +75,67 @@ async fn a_stranger_comes_to_the_same_hash_and_finds_the_same_row() {
     let broken = (false, "the trail is broken at row 2\n".to_owned());
     assert_eq!(checked(&place), broken);
 }
+
+#[ignore = "needs python3"]
+#[tokio::test]
+async fn a_stranger_verifies_what_was_pruned_and_redacted_and_finds_what_was_forged() {
+    let place = Place::with_events(6).await;
+    let (store, _) = place.open().await;
+    let operator = crate::domain::own::Operator {
+        name: Some("root".into()),
+        by: "CLI",
+        asked: "audit".into(),
+    };
+    let now = crate::store::suite::at(5000);
+    for user in [UserId(5), UserId(5)] {
+        let mut again = applied(intent(7));
+        again.intent.actor.user_id = Some(user);
+        store.complete(again, vec![]).await.unwrap();
+        let mentions = store.reader().mentions(user).await.unwrap();
+        let event = |rows, digest: String| {
+            crate::domain::own::redacted(&operator, i64::try_from(rows).unwrap(), &digest, now)
+        };
+        store.redact(mentions, event).await.unwrap();
+    }
+    let before = crate::store::suite::at(3);
+    let event = |removal: &Removal| {
+        let rows = removal.rows();
+        crate::domain::own::pruned(&operator, rows, removal.last, &removal.hash, now)
+    };
+    store.prune(before, event).await.unwrap();
+    store.close().await;
+    let reader = Reader::open(&place.path).await.unwrap();
+    let verdict = reader.verify().await.unwrap();
+    let Verdict::Intact {
+        head: Some(head),
+        pruned: 3,
+        redacted: 5,
+        ..
+    } = verdict
+    else {
+        panic!("{verdict:?}");
+    };
+    assert_eq!(checked(&place), (true, format!("11 {}\n", head.hash)));
+
+    let guards = "DROP TRIGGER audit_events_no_update; DROP TRIGGER audit_events_no_delete;
+        DROP TRIGGER audit_redactions_no_update;";
+    run(&mut place.raw().await, guards).await.unwrap();
+    for (edit, undo, row) in [
+        (
+            "summary = summary || '!'",
+            "summary = rtrim(summary, '!')",
+            5,
+        ),
+        ("group_id = 8", "group_id = 7", 4),
+    ] {
+        let update = |set: &str| format!("UPDATE audit_events SET {set} WHERE seq = {row}");
+        run(&mut place.raw().await, &update(edit)).await.unwrap();
+        let broken = format!("the trail is broken at row {row}\n");
+        assert_eq!(checked(&place), (false, broken), "{edit}");
+        run(&mut place.raw().await, &update(undo)).await.unwrap();
+        assert!(checked(&place).0, "{undo}");
+    }
+    let cut = "DELETE FROM audit_events WHERE seq = 4";
+    run(&mut place.raw().await, cut).await.unwrap();
+    assert!(!checked(&place).0, "row 4 was not pruned");
+}

@@ -1,9 +1,12 @@
 //! What SQLite alone has to keep: the file, the triggers, the shared commits, the queries.
 
+mod anchor;
 mod commits;
 mod format;
 mod opening;
+mod pruning;
 mod queries;
+mod redaction;
 mod tampering;
 mod views;
 

@@ -35,7 +35,7 @@ fn broken(rows: i64, fault: Broken) -> Verdict {
 
 #[tokio::test]
 async fn an_untouched_trail_is_intact() {
-    let Verdict::Intact { rows, head } = verdict_after("").await else {
+    let Verdict::Intact { rows, head, .. } = verdict_after("").await else {
         panic!("broken");
     };
     assert_eq!((rows, head.unwrap().seq), (5, 5));
@@ -48,6 +48,8 @@ async fn an_empty_trail_is_intact() {
     let intact = Verdict::Intact {
         rows: 0,
         head: None,
+        pruned: 0,
+        redacted: 0,
     };
     assert_eq!(reader.verify().await.unwrap(), intact);
 }

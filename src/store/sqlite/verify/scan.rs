@@ -1,0 +1,218 @@
+//! Rows as they lie in the table, many at once, for a walk that hashes all of them.
+//!
+//! A row costs sqlx a few dozen allocations, one a column. So the database itself puts a run of rows
+//! into one text: for each row a JSON array with what is short, and with the kind and length in bytes
+//! of what is long; then, as it is, what is long. Nothing is unescaped that does not have to be.
+//!
+//! What such a text cannot hold, a blob or a number with a fraction, is nothing that is ever written
+//! there: the caller reads such a run row by row, to name the one that holds it.
+
+use std::sync::LazyLock;
+
+use sqlx::SqliteConnection;
+
+use crate::domain::canonical::{MEMBERS, Member, Piece, Pieces, SORTED};
+use crate::domain::row::Salt;
+use crate::store::StoreError;
+
+/// Columns that are JSON or prose, and long.
+const LONG: [&str; 8] = [
+    "relations",
+    "flags",
+    "request_body",
+    "response_body",
+    "before",
+    "after",
+    "changes",
+    "summary",
+];
+
+/// Columns that hold numbers; the others hold text.
+const NUMBERS: [&str; 10] = [
+    "seq",
+    "duration_ms",
+    "actor_user_id",
+    "organization_id",
+    "workspace_id",
+    "group_id",
+    "project_id",
+    "project_group_id",
+    "status",
+    "format",
+];
+
+/// What a member's column is like.
+#[derive(Clone, Copy)]
+struct Kind {
+    is_long: bool,
+    is_number: bool,
+}
+
+// In the order of `SORTED`: looked up once, not for each row.
+static KINDS: LazyLock<[Kind; MEMBERS]> = LazyLock::new(|| {
+    std::array::from_fn(|index| Kind {
+        is_long: LONG.contains(&SORTED[index].name),
+        is_number: NUMBERS.contains(&SORTED[index].name),
+    })
+});
+
+static RUN: LazyLock<String> = LazyLock::new(|| {
+    let mut short = vec![
+        "CASE typeof(salt) WHEN 'blob' THEN hex(salt) END".to_owned(),
+        "prev_hash".to_owned(),
+        "hash".to_owned(),
+    ];
+    let mut long = Vec::new();
+    for Member { name, .. } in SORTED.iter() {
+        if LONG.contains(name) {
+            short.push(format!("typeof({name}), octet_length({name})"));
+            long.push(*name);
+        } else {
+            short.push((*name).to_owned());
+        }
+    }
+    format!(
+        // `concat` takes null for nothing, and copies each value once: `||` would do so for each behind it.
+        "SELECT group_concat(concat(json_array({}), {}), '') FROM audit_events WHERE seq BETWEEN ? AND ?",
+        short.join(", "),
+        long.join(", ")
+    )
+});
+
+/// Whether values of these kinds are written into these columns.
+pub(super) fn fits(pieces: &Pieces<'_>) -> bool {
+    KINDS.iter().zip(pieces).all(|(kind, piece)| match piece {
+        Piece::Null => true,
+        Piece::Integer(_) => kind.is_number,
+        Piece::Text(_) | Piece::Escaped(_) => !kind.is_number,
+    })
+}
+
+/// A row as it lies in the table.
+#[derive(Debug)]
+pub(super) struct Raw<'a> {
+    pub(super) salt: Salt,
+    pub(super) prev_hash: &'a str,
+    pub(super) hash: &'a str,
+    pub(super) pieces: Pieces<'a>,
+    pub(super) seq: i64,
+}
+
+/// The rows from `first` to `last` as one text; `None` if there is none, or one that such a text
+/// cannot hold.
+pub(super) async fn run(
+    connection: &mut SqliteConnection,
+    first: i64,
+    last: i64,
+) -> Result<Option<String>, StoreError> {
+    let rows: Result<Option<Vec<u8>>, _> = sqlx::query_scalar(RUN.as_str())
+        .bind(first)
+        .bind(last)
+        .fetch_one(connection)
+        .await;
+    match rows {
+        Ok(rows) => Ok(rows.and_then(|bytes| String::from_utf8(bytes).ok())),
+        // "JSON cannot hold BLOB values"
+        Err(sqlx::Error::Database(error)) if error.message().contains("BLOB") => Ok(None),
+        Err(error) => Err(error.into()),
+    }
+}
+
+/// Takes the next row off the beginning of `text`; `None` if it holds what is never written.
+pub(super) fn next<'a>(text: &mut &'a str) -> Option<Raw<'a>> {
+    let mut values = Values {
+        rest: text.strip_prefix('[')?,
+    };
+    let salt = hex::decode(values.text()?).ok()?.try_into().ok()?;
+    let (prev_hash, hash) = (values.text()?, values.text()?);
+    let mut pieces = [Piece::Null; MEMBERS];
+    let mut lengths = [None; LONG.len()];
+    let (mut seq, mut long) = (0, 0);
+    let members = SORTED.iter().zip(KINDS.iter());
+    for (piece, (member, column)) in pieces.iter_mut().zip(members) {
+        if column.is_long {
+            let kind = values.text()?;
+            let length = values.next()?;
+            lengths[long] = match (kind, length) {
+                ("text", Piece::Integer(length)) => Some(usize::try_from(length).ok()?),
+                ("null", Piece::Null) => None,
+                _ => return None,
+            };
+            long += 1;
+            continue;
+        }
+        *piece = values.next()?;
+        if let (Piece::Integer(number), None) = (&piece, member.column) {
+            seq = *number;
+        }
+    }
+    let mut rest = values.rest.strip_prefix(']')?;
+    let mut lengths = lengths.into_iter();
+    for (piece, column) in pieces.iter_mut().zip(KINDS.iter()) {
+        if column.is_long
+            && let Some(length) = lengths.next().flatten()
+        {
+            let (value, behind) = rest.split_at_checked(length)?;
+            *piece = Piece::Text(value);
+            rest = behind;
+        }
+    }
+    *text = rest;
+    fits(&pieces).then_some(Raw {
+        salt,
+        prev_hash,
+        hash,
+        pieces,
+        seq,
+    })
+}
+
+// The values of a JSON array without its opening bracket.
+struct Values<'a> {
+    rest: &'a str,
+}
+
+// === impl Values ===
+
+impl<'a> Values<'a> {
+    fn next(&mut self) -> Option<Piece<'a>> {
+        self.rest = self.rest.strip_prefix(',').unwrap_or(self.rest);
+        if let Some(rest) = self.rest.strip_prefix("null") {
+            self.rest = rest;
+            return Some(Piece::Null);
+        }
+        if let Some(rest) = self.rest.strip_prefix('"') {
+            let mut escaped = false;
+            let mut end = 0;
+            loop {
+                match rest.as_bytes().get(end)? {
+                    b'"' => break,
+                    b'\\' => {
+                        escaped = true;
+                        end += 2;
+                    }
+                    _ => end += 1,
+                }
+            }
+            self.rest = &rest[end + 1..];
+            let text = &rest[..end];
+            return Some(if escaped {
+                Piece::Escaped(text)
+            } else {
+                Piece::Text(text)
+            });
+        }
+        let end = self.rest.find([',', ']'])?;
+        let (number, rest) = self.rest.split_at(end);
+        self.rest = rest;
+        number.parse().ok().map(Piece::Integer)
+    }
+
+    // One that needs no escapes.
+    fn text(&mut self) -> Option<&'a str> {
+        match self.next()? {
+            Piece::Text(text) => Some(text),
+            Piece::Null | Piece::Integer(_) | Piece::Escaped(_) => None,
+        }
+    }
+}
