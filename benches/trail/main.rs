@@ -10,13 +10,14 @@
 //! that was made before, or is made and then stays. Ten million events take some 18 GB.
 
 use std::path::{Path, PathBuf};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use anyhow::{Context as _, bail};
 use jiff::Timestamp;
 use sqlx::sqlite::{SqliteConnectOptions, SqliteJournalMode, SqliteSynchronous};
 use sqlx::{AssertSqlSafe, ConnectOptions as _, Connection as _};
 use tempfile::TempDir;
+use tokio::time::Instant;
 use tollgate::clock::Clock;
 use tollgate::domain::action::{Action, Outcome};
 use tollgate::domain::endpoint::Touches;
