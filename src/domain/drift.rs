@@ -18,7 +18,7 @@
 //! an observed event *occurred* at the earlier bound, was *completed* at the later one, and took the
 //! time between them.
 //!
-//! Pure: [`compare`] gets all that is known and tells what follows. The store calls it within the
+//! Pure: [`compare()`] gets all that is known and tells what follows. The store calls it within the
 //! transaction that also takes down events, so that a change of ours is either under way, and nothing
 //! is compared, or in the view already ([`consequences`]).
 

@@ -3,11 +3,11 @@
 //! **Guarantee**: what comes out was true at that time, as far as the trail knows, or is said to be
 //! unknown. Nothing is filled in: members that no event and no list told of are `None`, not empty.
 //!
-//! The nearest full state lies ahead: the next event says what it found. Between that and the time asked
-//! for, differences are undone, newest first. Without one the newest knowledge takes its place, and what
-//! is still open comes from the events before, forwards. An event that changed nothing, because it was
-//! refused or because nobody knows, changes nothing here. What was noticed in a list happened somewhere
-//! between two lists, and counts from the later one on, which is when it was known.
+//! What the last event before the time left is what was there, with the differences of those behind it
+//! made anew. What no event before tells comes from those after it: the next one that says what it found,
+//! or else the newest knowledge, with the differences in between undone, newest first. An event that
+//! changed nothing, because it was refused or because nobody knows, changes nothing here. What was done
+//! elsewhere counts from when it was known on: a list, or an event that finds it, happened later than it.
 //!
 //! Pure: [`Step::of`] picks out of an event what it says of one group, [`at`] puts steps together.
 
@@ -58,11 +58,11 @@ pub struct Step {
 /// is known after the last of them.
 #[must_use]
 pub fn at(earlier: &[Step], later: &[Step], now: State) -> State {
-    let state = later.iter().rev().fold(now, State::undone);
+    let state = earlier.iter().fold(State::Unknown, State::done);
     if state.is_complete() {
         return state;
     }
-    state.or(earlier.iter().fold(State::Unknown, State::done))
+    state.or(later.iter().rev().fold(now, State::undone))
 }
 
 // === impl Step ===
@@ -193,7 +193,9 @@ impl State {
         }
     }
 
-    fn or(self, other: Self) -> Self {
+    /// What this one tells, and the other one where this one does not.
+    #[must_use]
+    pub fn or(self, other: Self) -> Self {
         match (self, other) {
             (Self::Unknown, other) => other,
             (Self::Present(one), Self::Present(other)) => Self::Present(Facts {

@@ -13,6 +13,7 @@ mod identity;
 mod order;
 mod refused;
 mod related;
+mod replayed;
 mod store;
 mod watch;
 mod whole;

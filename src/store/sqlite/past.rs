@@ -1,7 +1,7 @@
 //! The groups of an organization as they stood at a time.
 //!
-//! A few rows a group, found by index: the events after the time up to the first that tells all, else
-//! the newest knowledge; and, where something is still open, the events before back to one that does.
+//! A few rows a group, found by index: the events before the time back to one that tells all; and, where
+//! something is still open, the events after it up to the first that does, else the newest knowledge.
 //! What they come to is [`replay`](crate::domain::replay)'s to say.
 
 use jiff::Timestamp;
@@ -71,24 +71,7 @@ impl Reader {
             group: Some(id),
             ..Filter::default()
         };
-        let mut later = Vec::new();
-        let after = Cursor::After(boundary.saturating_sub(OUT_OF_ORDER));
         let is_later = |event: &Event| event.completed_at.as_str() > time;
-        self.collect(&filter, after, &mut later, |event| {
-            let step = Step::of(event, id).filter(|_| is_later(event))?;
-            let enough = step.tells_all_before();
-            Some((step, enough))
-        })
-        .await?;
-        let now = if later.last().is_some_and(Step::tells_all_before) {
-            State::Unknown // not needed: the last of them tells all
-        } else {
-            self.known_state(id, organization).await?
-        };
-        let state = replay::at(&[], &later, now.clone());
-        if state.is_complete() {
-            return Ok(state);
-        }
         let mut earlier = Vec::new();
         let before = Cursor::Before(boundary.saturating_add(OUT_OF_ORDER));
         self.collect(&filter, before, &mut earlier, |event| {
@@ -98,7 +81,24 @@ impl Reader {
         })
         .await?;
         earlier.reverse();
-        Ok(replay::at(&earlier, &later, now))
+        let state = replay::at(&earlier, &[], State::Unknown);
+        let (known, since) = self.known_state(id, organization).await?;
+        // What a list has shown since the last event, and nothing after the time has changed.
+        if since.is_some_and(|since| since.as_str() <= time) {
+            return Ok(known.or(state));
+        }
+        if state.is_complete() {
+            return Ok(state);
+        }
+        let mut later = Vec::new();
+        let after = Cursor::After(boundary.saturating_sub(OUT_OF_ORDER));
+        self.collect(&filter, after, &mut later, |event| {
+            let step = Step::of(event, id).filter(|_| is_later(event))?;
+            let enough = step.tells_all_before();
+            Some((step, enough))
+        })
+        .await?;
+        Ok(replay::at(&earlier, &later, known))
     }
 
     // Steps from `cursor` on, up to the first that is enough.
@@ -124,13 +124,14 @@ impl Reader {
         }
     }
 
+    // The newest knowledge, and since when it is true.
     async fn known_state(
         &self,
         id: GroupId,
         organization: OrganizationId,
-    ) -> Result<State, StoreError> {
-        let known: Option<Option<String>> = sqlx::query_scalar(
-            "SELECT state FROM known_groups
+    ) -> Result<(State, Option<String>), StoreError> {
+        let known: Option<(Option<String>, String)> = sqlx::query_as(
+            "SELECT state, seen_at FROM known_groups
              WHERE group_id = ?1 AND coalesce(organization_id, ?2) = ?2",
         )
         .bind(id.0)
@@ -138,9 +139,9 @@ impl Reader {
         .fetch_optional(&self.pool)
         .await?;
         Ok(match known {
-            None => State::Unknown,
-            Some(None) => State::Absent,
-            Some(Some(state)) => State::told(&read_group(&state)?),
+            None => (State::Unknown, None),
+            Some((None, since)) => (State::Absent, Some(since)),
+            Some((Some(state), since)) => (State::told(&read_group(&state)?), Some(since)),
         })
     }
 

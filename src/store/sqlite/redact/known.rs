@@ -124,11 +124,12 @@ pub(super) async fn forget(
     }
     for state in states(connection).await? {
         if eraser.is_in(&state) {
-            for delete in [
+            for forget in [
                 "DELETE FROM known_groups WHERE state = ?",
-                "DELETE FROM known_view_groups WHERE state = ?",
+                // The row stays, so that the group is not taken for a new one in the next list.
+                "UPDATE known_view_groups SET state = NULL WHERE state = ?",
             ] {
-                let deleted = sqlx::query(delete)
+                let deleted = sqlx::query(forget)
                     .bind(&state)
                     .execute(&mut *connection)
                     .await?;

@@ -9,7 +9,8 @@ use crate::domain::diff::{diff, sentence};
 use crate::domain::event::Actor;
 use crate::domain::own::{self, Operator};
 use crate::domain::row::Broken;
-use crate::store::suite::{at, group, seen};
+use crate::store::suite::{ORG, at, group, news, seen};
+use crate::store::{Fact, Seen};
 
 const ANN: UserId = UserId(7_000_005);
 const NAME: &str = "Ann Müller";
@@ -214,6 +215,26 @@ async fn her_acts_stay_connected_and_her_next_one_reveals_none_of_them() {
         events[3].summary, r#"in "Design": added [redacted]"#,
         "what was done is still told"
     );
+}
+
+#[tokio::test]
+async fn a_group_that_is_forgotten_is_not_taken_for_a_new_one() {
+    let place = place().await;
+    let show = async |seconds| {
+        let (store, _) = place.open().await;
+        let view = Fact::View(Box::new(Seen {
+            credential_id: credential(9),
+            organization: ORG,
+            groups: vec![group(70, "Sales", &[(ANN.0, NAME)])],
+        }));
+        store.learn(vec![news(seconds, view)]).await;
+        store.close().await;
+    };
+    show(4000).await;
+    redact(&place, ANN).await.unwrap();
+    show(6000).await;
+    let noticed = "SELECT count(*) FROM audit_events WHERE action = 'group.observed'";
+    assert_eq!(told(&place, noticed).await, "0");
 }
 
 #[tokio::test]
