@@ -10,13 +10,14 @@
 //! that was made before, or is made and then stays. Ten million events take some 18 GB.
 
 use std::path::{Path, PathBuf};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use anyhow::{Context as _, bail};
 use jiff::Timestamp;
 use sqlx::sqlite::{SqliteConnectOptions, SqliteJournalMode, SqliteSynchronous};
 use sqlx::{AssertSqlSafe, ConnectOptions as _, Connection as _};
 use tempfile::TempDir;
+use tokio::time::Instant;
 use tollgate::clock::Clock;
 use tollgate::domain::action::{Action, Outcome};
 use tollgate::domain::endpoint::Touches;
@@ -291,10 +292,18 @@ async fn list(count: i64) -> anyhow::Result<()> {
             },
         ),
         (
-            "--actor (half of all) --group 7032: never meet",
+            "--actor (half of all) --group 7036: never meet",
             Filter {
                 actor: text("Person 7000"),
-                group: Some(GroupId(7032)),
+                group: Some(GroupId(7036)),
+                ..all.clone()
+            },
+        ),
+        (
+            "--actor (name) --group 1000: never meet",
+            Filter {
+                actor: text("Person 7123"),
+                group: Some(GroupId(1000)),
                 ..all.clone()
             },
         ),
@@ -462,7 +471,10 @@ async fn invent(path: &Path, count: i64) -> anyhow::Result<()> {
         first = last + 1;
     }
     sqlx::raw_sql(
-        "INSERT INTO audit_hours
+        "INSERT INTO audit_event_groups
+         SELECT seq, organization_id, json_extract(changes, '$[0].group_id') FROM audit_events
+         WHERE action = 'membership.change';
+         INSERT INTO audit_hours
          SELECT substr(occurred_at, 1, 13), min(seq), max(seq) FROM audit_events GROUP BY 1",
     )
     .execute(&mut connection)

@@ -71,8 +71,15 @@ SELECT
     '[]',
     printf('{"group_id":%d,"name":"Group %d","users":[{"user_id":7001,"name":"Person 7001"}],"workspaces":[3]}', grp, grp),
     printf('{"group_id":%d,"name":"Group %d","users":[{"user_id":7001,"name":"Person 7001"}],"workspaces":[3]}', grp, grp),
-    printf('[{"field":"users","change":"%s","id":%d,"label":"Person %d"}]',
-        CASE WHEN s % 2 = 0 THEN 'added' ELSE 'removed' END, 7001 + s % 400, 7001 + s % 400),
+    CASE action
+        WHEN 'api.write' THEN '[]'
+        ELSE printf('[{"field":"users","change":"%s","id":%d,"label":"Person %d"%s}]',
+            CASE WHEN s % 2 = 0 THEN 'added' ELSE 'removed' END, 7001 + s % 400, 7001 + s % 400,
+            CASE action
+                WHEN 'membership.change' THEN printf(',"group_id":%d,"group_name":"Group %d"', grp, grp)
+                ELSE ''
+            END)
+    END,
     printf('in "Group %d": added Person %d (%d)', grp, 7001 + s % 400, 7001 + s % 400),
     2,
     zeroblob(16),

@@ -25,7 +25,7 @@ fn group(id: i64, name: &str, users: &[(i64, &str)]) -> Group {
         .map(|(id, name)| json!({"user_id": id, "name": name}))
         .collect();
     let group = json!({"group_id": id, "name": name, "users": users, "workspaces": [51001]});
-    Group::read(&group).unwrap()
+    Group::read(&group).expect("a group")
 }
 
 /// A change that Ann's sync asked for.
@@ -91,7 +91,7 @@ pub(crate) async fn days(path: &Path) {
     let ago = |hours: i64| now - SignedDuration::from_hours(hours);
     let last_night: Timestamp = format!("{}T22:00:00Z", ago(24).strftime("%Y-%m-%d"))
         .parse()
-        .unwrap();
+        .expect("a time");
 
     let (ann, cleo, dan, eve) = (
         (7001, "Ann Becker"),
@@ -152,7 +152,7 @@ pub(crate) async fn days(path: &Path) {
     exported.intent.request.path = "audit export --format csv".into();
     exported.summary = "exported 10 events".into();
 
-    let (store, _) = SqliteStore::open(path, clock).await.unwrap();
+    let (store, _) = SqliteStore::open(path, clock).await.expect("a database");
     let known = Learned {
         at: ago(1),
         fact: Fact::Group(Some(ORG), Box::new(without_cleo)),
@@ -162,15 +162,18 @@ pub(crate) async fn days(path: &Path) {
     ];
     all.sort_by_key(|draft| draft.intent.occurred_at);
     for draft in all {
-        store.complete(draft, vec![]).await.unwrap();
+        let written = store.complete(draft, vec![]).await;
+        written.expect("a store that writes");
     }
     let bot = Person {
         user_id: Some(UserId(7003)),
         email: None,
         name: Some("Cleo Martin".into()),
     };
-    store.remember(&"cc".repeat(32), &bot, now).await.unwrap();
+    let remembered = store.remember(&"cc".repeat(32), &bot, now).await;
+    remembered.expect("a store that writes");
     let last = change(now, Action::ApiWrite, None, None);
-    store.complete(last, vec![known]).await.unwrap();
+    let written = store.complete(last, vec![known]).await;
+    written.expect("a store that writes");
     store.close().await;
 }

@@ -80,10 +80,10 @@ async fn a_change_under_if_match_is_sent_while_the_list_is_as_it_was() {
         let read = ann.get(list).await.assert_ok();
         let tag = read.header("etag").unwrap().to_owned();
         let name = json!({ "name": format!("Design {index}") });
-        let change = ann.put(group(ORG, DESIGN), name).header("if-match", &*tag);
+        let change = ann.put(group(ORG, DESIGN), name).header("if-match", &tag);
         change.await.assert_ok();
         let again = ann.put(group(ORG, DESIGN), json!({ "name": "Design" }));
-        let refused = again.header("if-match", &*tag).await;
+        let refused = again.header("if-match", &tag).await;
         refused.assert_problem(412, "changed-since");
     }
     let sent = toggl.received_matching(&Match::new(Method::PUT, group(ORG, DESIGN)));
@@ -110,7 +110,7 @@ async fn what_somebody_changed_elsewhere_stops_a_change_under_if_match_too() {
     let ann = gate.client("ann");
     let read = ann.get(groups(ORG)).await.assert_ok();
     let tag = read.header("etag").unwrap().to_owned();
-    let delete = || ann.delete(group(ORG, DESIGN)).header("if-match", &*tag);
+    let delete = || ann.delete(group(ORG, DESIGN)).header("if-match", &tag);
     toggl.rename_group(DESIGN, "Elsewhere");
     delete().await.assert_problem(412, "changed-since");
     toggl.rename_group(DESIGN, "Design");
@@ -127,7 +127,7 @@ async fn what_somebody_changed_elsewhere_stops_a_change_under_if_match_too() {
     let read = ann.get(groups(ORG)).header("cache-control", "no-cache");
     let tag = read.await.header("etag").unwrap().to_owned();
     gate.restart().await;
-    let delete = ann.delete(group(ORG, DESIGN)).header("if-match", &*tag);
+    let delete = ann.delete(group(ORG, DESIGN)).header("if-match", &tag);
     delete.await.assert_ok();
     ann.post(groups(ORG), json!({ "name": "New" }))
         .header("if-match", "*")
