@@ -24,6 +24,7 @@
 
 mod compare;
 mod effect;
+mod found;
 mod open;
 mod record;
 mod settle;
@@ -43,6 +44,7 @@ use super::ids::{EventId, GroupId, OrganizationId};
 
 pub use self::compare::compare;
 pub use self::effect::{Consequences, Doubt, Effect, Opening, consequences};
+pub use self::found::found_by;
 pub use self::open::Open;
 
 /// What one credential was last shown of an organization, with our own changes since in it.

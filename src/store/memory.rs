@@ -184,9 +184,11 @@ impl Trail for MemoryStore {
         if held.events.iter().any(|event| event.intent.id == id) {
             return Err(StoreError::Unusable(format!("{id} is recorded already")));
         }
+        held.precede(&draft)?;
         held.conclude(&draft, &learned);
         held.append(draft)?;
         held.intents.retain(|intent| intent.id != id);
+        held.observe(&learned)?;
         held.learn(learned);
         Ok(())
     }
@@ -215,11 +217,22 @@ impl KnownGroups for MemoryStore {
         Ok(held.groups.get(&id).and_then(|(_, group)| group.clone()))
     }
 
-    async fn groups_of(&self, organization: OrganizationId) -> Result<Vec<Group>, StoreError> {
+    async fn groups_of(
+        &self,
+        organization: OrganizationId,
+    ) -> Result<Option<Vec<Group>>, StoreError> {
         let held = self.held();
+        let views = || held.views.iter().filter(|((_, of), _)| *of == organization);
+        let mut shown = views().flat_map(|(_, view)| view.groups.keys());
+        let is_whole = views().any(|(_, view)| view.tells_users == Some(true));
+        if !is_whole || !shown.all(|id| held.groups.contains_key(id)) {
+            return Ok(None);
+        }
         let of = |id: &GroupId| held.organizations.get(id) == Some(&organization);
         let groups = held.groups.iter().filter(|(id, _)| of(id));
-        Ok(groups.filter_map(|(_, (_, group))| group.clone()).collect())
+        Ok(Some(
+            groups.filter_map(|(_, (_, group))| group.clone()).collect(),
+        ))
     }
 
     async fn groups_with(&self, user: UserId) -> Result<Vec<(OrganizationId, Group)>, StoreError> {

@@ -59,8 +59,12 @@ pub trait KnownGroups: Send + Sync + 'static {
         within: Option<OrganizationId>,
     ) -> Result<Option<Group>, StoreError>;
 
-    /// The groups of an organization that are known, by their last states.
-    async fn groups_of(&self, organization: OrganizationId) -> Result<Vec<Group>, StoreError>;
+    /// The groups of an organization, by their last states; `None` where nobody was shown all of them, or
+    /// one of those that were shown is no longer known.
+    async fn groups_of(
+        &self,
+        organization: OrganizationId,
+    ) -> Result<Option<Vec<Group>>, StoreError>;
 
     /// The known groups that a person is in, of all organizations.
     async fn groups_with(&self, user: UserId) -> Result<Vec<(OrganizationId, Group)>, StoreError>;

@@ -7,7 +7,7 @@ use jiff::Timestamp;
 use serde_json::{Value, json};
 
 use super::facts::Facts;
-use super::membership::{self, Seen};
+use super::membership::{self, Shown};
 use super::patch::{Patch, Results, requested};
 use super::summary::summary;
 use super::told::Told;
@@ -53,7 +53,7 @@ impl Account {
         change: &Change,
         facts: &Facts,
         told: &Told,
-        seen: Option<&Seen>,
+        shown: Option<&Shown>,
         at: Timestamp,
     ) -> Self {
         let mut outcome = told.outcome();
@@ -137,7 +137,7 @@ impl Account {
                 .collect(),
         };
         if let Some(door) = change.door.filter(|_| applied) {
-            membership::tell(&mut account, change, door, facts, seen);
+            membership::tell(&mut account, change, door, facts, shown);
         }
         account
     }

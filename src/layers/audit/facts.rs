@@ -141,8 +141,7 @@ impl Facts {
         if change.action.is_of_a_group()
             && !self.knows_before()
             && let Some(list) = list
-            && let Some(groups) = lists.groups(list).await
-            && let Some(seen) = groups.into_iter().find(|group| group.id == id)
+            && let Some(seen) = lists.group(list, id).await
         {
             self.before = Some(match &self.before {
                 Some(known) => known.updated_by(&seen),
@@ -151,36 +150,43 @@ impl Facts {
         }
     }
 
-    // Which groups a door will touch is known afterwards; so all are asked for.
+    // Which groups a door will touch is known afterwards; so all are asked for, or those that the caller is
+    // in where it is about them alone.
     async fn gather_groups<S>(&mut self, lists: &Lists<'_, S>, door: Door)
     where
         S: Service<Call, Response = Answer, Error = ProxyError, Future: Send> + Clone + Send + Sync,
     {
-        let known = &lists.recorder.known;
-        if door.is_about_the_caller()
-            && let Some(caller) = lists.caller
-        {
-            self.caller = lists.recorder.people.identify(caller).await.user_id;
-        }
-        let Some(organization) = self.organization else {
-            if let Some(user) = self.caller {
-                let found = known.groups_with(user).await.unwrap_or_default();
-                // Of several organizations nobody knows which.
-                let first = found.first().map(|(organization, _)| *organization);
-                if found.iter().all(|(of, _)| Some(*of) == first) {
-                    self.organization = first;
-                    self.groups = found.into_iter().map(|(_, group)| group).collect();
+        if door.is_about_the_caller() {
+            self.gather_callers_groups(lists).await;
+        } else if let Some(organization) = self.organization {
+            let known = lists.recorder.known.groups_of(organization).await;
+            let all = known.unwrap_or_default().filter(|groups| all_told(groups));
+            self.groups = match all {
+                Some(groups) => groups,
+                None => {
+                    let list = lists.groups(List::Organization(organization)).await;
+                    list.unwrap_or_default()
                 }
-            }
+            };
+        }
+    }
+
+    async fn gather_callers_groups<S>(&mut self, lists: &Lists<'_, S>) {
+        let Some(caller) = lists.caller else {
             return;
         };
-        self.groups = known.groups_of(organization).await.unwrap_or_default();
-        if (self.groups.is_empty() || !all_told(&self.groups))
-            && let Some(groups) = lists.groups(List::Organization(organization)).await
-            && (self.groups.is_empty() || all_told(&groups))
-        {
-            self.groups = groups;
-        }
+        let recorder = lists.recorder;
+        self.caller = recorder.people.identify(caller).await.user_id;
+        let Some(user) = self.caller else {
+            return;
+        };
+        let mut found = recorder.known.groups_with(user).await.unwrap_or_default();
+        let first = found.first().map(|(organization, _)| *organization);
+        // Of several organizations nobody knows which.
+        let only = first.filter(|first| found.iter().all(|(of, _)| of == first));
+        self.organization = self.organization.or(only);
+        found.retain(|(of, _)| Some(*of) == self.organization);
+        self.groups = found.into_iter().map(|(_, group)| group).collect();
     }
 
     /// What the change touches, as far as is known before it is sent.

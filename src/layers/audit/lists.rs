@@ -7,6 +7,7 @@
 
 use std::time::Duration;
 
+use bytes::Bytes;
 use http::header::{CACHE_CONTROL, ETAG, HeaderValue, USER_AGENT};
 use http::{Request, StatusCode, Uri};
 use tokio::time::{Instant, timeout};
@@ -18,13 +19,16 @@ use crate::coding::decoded;
 use crate::domain::caller::Caller;
 use crate::domain::endpoint::{Endpoint, List};
 use crate::domain::group::{Group, ProjectGroup, read_groups, read_project_groups};
-use crate::domain::ids::WorkspaceId;
+use crate::domain::ids::{GroupId, WorkspaceId};
 use crate::error::ProxyError;
-use crate::layers::{Call, Origin};
+use crate::layers::{CACHE_STATUS, Call, Origin};
 use crate::quota::Pool;
 
 // Longer than upstream takes for a list on a bad day.
 const PATIENCE: Duration = Duration::from_secs(5);
+
+// How `Cache-Status` begins on an answer from the cache.
+const HIT: &[u8] = b"tollgate; hit";
 
 // As the largest list that anybody could still read through.
 const LARGEST: usize = 16 << 20;
@@ -46,12 +50,25 @@ where
 {
     /// The groups of a list; `None` where they cannot be had.
     pub(super) async fn groups(&self, list: List) -> Option<Vec<Group>> {
-        read_groups(&self.body(list).await?)
+        read_groups(&self.body(list, false).await?.0)
+    }
+
+    /// A group of a list. A kept list that does not have it may be older than the group.
+    pub(super) async fn group(&self, list: List, id: GroupId) -> Option<Group> {
+        let find = |body: &Bytes| {
+            let groups = read_groups(body)?;
+            groups.into_iter().find(|group| group.id == id)
+        };
+        let (body, was_kept) = self.body(list, false).await?;
+        match find(&body) {
+            None if was_kept => find(&self.body(list, true).await?.0),
+            found => found,
+        }
     }
 
     /// The rows between the groups and the projects of a workspace.
     pub(super) async fn project_groups(&self, workspace: WorkspaceId) -> Option<Vec<ProjectGroup>> {
-        read_project_groups(&self.body(List::ProjectGroups(workspace)).await?)
+        read_project_groups(&self.body(List::ProjectGroups(workspace), false).await?.0)
     }
 
     /// The tag that a list has now, in upstream's eyes and not in the cache's.
@@ -62,11 +79,16 @@ where
         answer.headers().get(ETAG).cloned()
     }
 
-    async fn body(&self, list: List) -> Option<bytes::Bytes> {
+    // The body, and whether the cache had it.
+    async fn body(&self, list: List, anew: bool) -> Option<(Bytes, bool)> {
         let read = async {
-            let (head, body) = self.ask(list, None, false).await?.into_parts();
+            let (head, body) = self.ask(list, None, anew).await?.into_parts();
+            let status = head.headers.get(CACHE_STATUS);
+            let was_kept = status.is_some_and(|status| status.as_bytes().starts_with(HIT));
             match body.collect_up_to(LARGEST).await {
-                Ok(Collected::Whole(body)) => decoded(&head.headers, &body, LARGEST),
+                Ok(Collected::Whole(body)) => {
+                    Some((decoded(&head.headers, &body, LARGEST)?, was_kept))
+                }
                 Ok(Collected::Over(_)) | Err(_) => None,
             }
         };

@@ -21,14 +21,14 @@ use crate::domain::group::Group;
 use crate::domain::ids::{GroupId, UserId};
 use crate::error::ProxyError;
 use crate::layers::Call;
-use crate::store::{Fact, Learned};
+use crate::store::{Fact, Learned, Seen};
 
 /// An organization's groups after a change, as upstream showed them.
 #[derive(Debug)]
-pub(super) struct Seen {
+pub(super) struct Shown {
     /// When they were asked for.
-    pub(super) at: Timestamp,
-    pub(super) groups: Vec<Group>,
+    at: Timestamp,
+    list: Seen,
 }
 
 /// Asks for the groups after a change of memberships that upstream made.
@@ -37,7 +37,7 @@ pub(super) async fn look<S>(
     change: &Change,
     facts: &Facts,
     outcome: Outcome,
-) -> Option<Seen>
+) -> Option<Shown>
 where
     S: Service<Call, Response = Answer, Error = ProxyError, Future: Send> + Clone + Send + Sync,
 {
@@ -49,7 +49,15 @@ where
     let groups = lists.groups(List::Organization(organization)).await?;
     // Who may see no members is shown none, and perhaps no group.
     let is_whole = all_told(&groups) && (!groups.is_empty() || facts.groups.is_empty());
-    is_whole.then_some(Seen { at, groups })
+    let credential_id = lists.caller?.fingerprint.to_string();
+    is_whole.then_some(Shown {
+        at,
+        list: Seen {
+            credential_id,
+            organization,
+            groups,
+        },
+    })
 }
 
 /// Adds to `account` what an applied change did to the groups.
@@ -58,13 +66,14 @@ pub(super) fn tell(
     change: &Change,
     door: Door,
     facts: &Facts,
-    seen: Option<&Seen>,
+    shown: Option<&Shown>,
 ) {
     let entry = facts.entry(change, door);
-    let (mut changes, certain) = match seen {
-        Some(seen) => {
-            let found = difference_of_groups(&facts.groups, &seen.groups);
-            entry.explained(found, &seen.groups)
+    let groups = shown.map(|shown| &shown.list.groups);
+    let (mut changes, certain) = match groups {
+        Some(groups) => {
+            let found = difference_of_groups(&facts.groups, groups);
+            entry.explained(found, groups)
         }
         None => (entry.certain(&facts.groups), false),
     };
@@ -79,7 +88,7 @@ pub(super) fn tell(
         account.flags.push(Flag::AfterAssumed);
     }
     let is_known = |group: &Group| facts.groups.iter().any(|known| known.id == group.id);
-    if seen.is_some_and(|seen| !seen.groups.iter().all(is_known)) {
+    if groups.is_some_and(|groups| !groups.iter().all(is_known)) {
         account.flags.push(Flag::BeforeUnknown);
     }
     account.summary = if changes.is_empty() {
@@ -88,17 +97,11 @@ pub(super) fn tell(
         format!("{} (by {})", sentence_of_groups(&changes), facts.shown)
     };
     if let Some(id) = the_one_group(&changes) {
-        name_it(account, &mut changes, facts, seen, id);
+        name_it(account, &mut changes, facts, shown, id);
     }
     account.changes = changes;
-    account.learned = match seen {
-        Some(seen) => {
-            let group = |group: &Group| Learned {
-                at: seen.at,
-                fact: Fact::Group(facts.organization, Box::new(group.clone())),
-            };
-            seen.groups.iter().map(group).collect()
-        }
+    account.learned = match shown {
+        Some(shown) => shown.learned(),
         None => doubtful(&account.changes, account.target.group_id, facts)
             .into_iter()
             .map(|fact| Learned {
@@ -107,6 +110,22 @@ pub(super) fn tell(
             })
             .collect(),
     };
+}
+
+// === impl Shown ===
+
+impl Shown {
+    // The list is one of the caller's view like any other: what is in it and no doing of this change was
+    // somebody else's.
+    fn learned(&self) -> Vec<Learned> {
+        let group =
+            |group: &Group| Fact::Group(Some(self.list.organization), Box::new(group.clone()));
+        let view = Fact::View(Box::new(self.list.clone()));
+        let groups = self.list.groups.iter().map(group);
+        let at = self.at;
+        let facts = [view].into_iter().chain(groups);
+        facts.map(|fact| Learned { at, fact }).collect()
+    }
 }
 
 // An assumption is recorded as one, and never becomes knowledge: what it is about is known no longer.
@@ -133,12 +152,12 @@ fn name_it(
     account: &mut Account,
     changes: &mut [Difference],
     facts: &Facts,
-    seen: Option<&Seen>,
+    shown: Option<&Shown>,
     id: GroupId,
 ) {
     let find = |groups: &[Group]| groups.iter().find(|group| group.id == id).cloned();
     let before = find(&facts.groups);
-    let after = seen.and_then(|seen| find(&seen.groups));
+    let after = shown.and_then(|shown| find(&shown.list.groups));
     account.target.group_id = Some(id);
     account.target.group_name = changes.iter().find_map(|change| change.group_name.clone());
     for change in changes {

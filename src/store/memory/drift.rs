@@ -5,7 +5,7 @@ use jiff::Timestamp;
 use super::Held;
 use crate::domain::action::{Action, Outcome};
 use crate::domain::drift::{
-    Effect, Elsewhere, List, Open, Opening, Shown, View, Witness, compare, consequences,
+    Effect, Elsewhere, List, Open, Opening, Shown, View, Witness, compare, consequences, found_by,
 };
 use crate::domain::event::Draft;
 use crate::domain::group::Group;
@@ -35,6 +35,25 @@ impl Held {
             {
                 self.observe_one(seen, in_milliseconds(*at))?;
             }
+        }
+        Ok(())
+    }
+
+    pub(super) fn precede(&mut self, draft: &Draft) -> Result<(), StoreError> {
+        let target = &draft.intent.target;
+        let (Some(organization), Some(group)) = (target.organization_id, target.group_id) else {
+            return Ok(());
+        };
+        let at = in_milliseconds(draft.intent.occurred_at);
+        let nobody = (String::new(), organization);
+        let witnesses = self.elsewhere(&nobody).witnesses;
+        let witnesses = witnesses.get(&group).map_or(&[][..], Vec::as_slice);
+        let Some(finding) = found_by(draft, witnesses, at) else {
+            return Ok(());
+        };
+        if self.open(organization).is_empty() {
+            self.append(finding.draft(EventId::new(), organization, at))?;
+            self.affect(group, &Effect::Changed(finding.changes), at, None);
         }
         Ok(())
     }

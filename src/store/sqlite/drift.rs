@@ -17,7 +17,8 @@ use self::effects::{affect, appear, put};
 pub(super) use self::effects::{conclude, workspace};
 use super::{learn, write};
 use crate::clock::rfc3339;
-use crate::domain::drift::{Comparison, Effect, Finding, List, compare};
+use crate::domain::drift::{Comparison, Effect, Finding, List, compare, found_by};
+use crate::domain::event::Draft;
 use crate::domain::ids::{EventId, GroupId, OrganizationId};
 use crate::domain::row::Link;
 use crate::store::views::{MOST_VIEWS, in_milliseconds};
@@ -44,6 +45,40 @@ pub(super) async fn observe(
         }
     }
     Ok(noticed)
+}
+
+/// Records behind `head` what was done elsewhere to the group that `draft`, which is to be written next,
+/// found otherwise than any list has shown it.
+pub(super) async fn precede(
+    connection: &mut SqliteConnection,
+    head: &mut Option<Link>,
+    draft: &Draft,
+) -> Result<(), StoreError> {
+    let target = &draft.intent.target;
+    let (Some(organization), Some(group)) = (target.organization_id, target.group_id) else {
+        return Ok(());
+    };
+    let at = in_milliseconds(draft.intent.occurred_at);
+    let about = read::as_one(&[group]);
+    let witnesses = read::witnesses(connection, organization, &about, "").await?;
+    let witnesses = witnesses.get(&group).map_or(&[][..], Vec::as_slice);
+    let Some(finding) = found_by(draft, witnesses, at) else {
+        return Ok(());
+    };
+    // It may be what became of a change without an outcome, which the next list tells.
+    if !read::open(connection, organization).await?.is_empty() {
+        return Ok(());
+    }
+    let noticed = finding.draft(EventId::new(), organization, at);
+    write::append(connection, head, &noticed).await?;
+    affect(
+        connection,
+        group,
+        &Effect::Changed(finding.changes),
+        at,
+        None,
+    )
+    .await
 }
 
 async fn observe_one(

@@ -136,7 +136,10 @@ impl KnownGroups for SqliteStore {
         self.known.group(id, within).await
     }
 
-    async fn groups_of(&self, organization: OrganizationId) -> Result<Vec<Group>, StoreError> {
+    async fn groups_of(
+        &self,
+        organization: OrganizationId,
+    ) -> Result<Option<Vec<Group>>, StoreError> {
         self.sender.settled().await;
         self.known.groups_of(organization).await
     }

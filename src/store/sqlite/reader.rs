@@ -184,14 +184,28 @@ impl Reader {
     pub(super) async fn groups_of(
         &self,
         organization: OrganizationId,
-    ) -> Result<Vec<Group>, StoreError> {
+    ) -> Result<Option<Vec<Group>>, StoreError> {
+        let all_known: bool = sqlx::query_scalar(
+            "SELECT EXISTS (SELECT 1 FROM known_views WHERE organization_id = ?1 AND tells_users)
+                AND NOT EXISTS (
+                    SELECT 1 FROM known_view_groups v LEFT JOIN known_groups k USING (group_id)
+                    WHERE v.organization_id = ?1 AND k.group_id IS NULL
+                )",
+        )
+        .bind(organization.0)
+        .fetch_one(&self.pool)
+        .await?;
+        if !all_known {
+            return Ok(None);
+        }
         let states: Vec<String> = sqlx::query_scalar(
             "SELECT state FROM known_groups WHERE organization_id = ? AND state IS NOT NULL",
         )
         .bind(organization.0)
         .fetch_all(&self.pool)
         .await?;
-        states.iter().map(|state| read_group(state)).collect()
+        let groups = states.iter().map(|state| read_group(state));
+        groups.collect::<Result<_, _>>().map(Some)
     }
 
     pub(super) async fn groups_with(

@@ -310,8 +310,10 @@ async fn apply(connection: &mut SqliteConnection, jobs: &[Job]) -> Result<Applie
         match &job.write {
             Write::Intend(intent) => write::intent(connection, intent).await?,
             Write::Complete(draft, learned) => {
+                drift::precede(connection, &mut head, draft).await?;
                 write::append(connection, &mut head, draft).await?;
                 drift::conclude(connection, draft, learned).await?;
+                noticed.extend(drift::observe(connection, &mut head, learned).await?);
                 learn::all(connection, learned).await?;
             }
             Write::Learn(learned) => {

@@ -107,8 +107,8 @@ async fn nobody_is_blamed_for_what_somebody_did_elsewhere_before() {
     ann.get(groups(ORG)).await.assert_ok();
     ann.post("/api/v9/feedback", json!({})).await.assert_ok();
     assert_snapshot!(gate.trail().await, @r#"
+    nobody  group.observed  applied  noticed: in "Design": added Eve Lindqvist (7005); removed Cleo Martin (7003) elsewhere, between 12:00:00Z and 12:01:10Z
     ann  group.update  applied  renamed "Design" to "Brand"
-    nobody  group.observed  applied  noticed: in "Brand": added Eve Lindqvist (7005); removed Cleo Martin (7003) elsewhere, between 12:00:00Z and 12:01:10Z
     ann  api.write  applied  POST /api/v9/feedback
     "#);
     gate.stop().await;

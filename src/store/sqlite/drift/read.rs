@@ -1,5 +1,7 @@
 //! What is asked of the database for a comparison.
 
+use std::collections::HashMap;
+
 use jiff::Timestamp;
 use serde_json::Value;
 use sqlx::sqlite::SqliteRow;
@@ -66,6 +68,34 @@ pub(super) async fn view(
     }))
 }
 
+// The groups `about` as other views than `except`'s show them.
+pub(super) async fn witnesses(
+    connection: &mut SqliteConnection,
+    organization: OrganizationId,
+    about: &str,
+    except: &str,
+) -> Result<HashMap<GroupId, Vec<Witness>>, StoreError> {
+    let rows: Vec<(i64, Option<String>, String, String)> = sqlx::query_as(
+        "SELECT g.group_id, g.state, g.seen_at, v.seen_at
+         FROM known_view_groups g JOIN known_views v USING (credential_id, organization_id)
+         WHERE g.group_id IN (SELECT value FROM json_each(?))
+             AND g.organization_id = ? AND g.credential_id <> ?",
+    )
+    .bind(about)
+    .bind(organization.0)
+    .bind(except)
+    .fetch_all(connection)
+    .await?;
+    let mut witnesses: HashMap<GroupId, Vec<Witness>> = HashMap::new();
+    for (id, state, since, seen_at) in rows {
+        witnesses.entry(GroupId(id)).or_default().push(Witness {
+            seen_at: time(&seen_at),
+            shown: shown(state.as_deref(), &since),
+        });
+    }
+    Ok(witnesses)
+}
+
 pub(super) async fn elsewhere(
     connection: &mut SqliteConnection,
     seen: &Seen,
@@ -75,27 +105,9 @@ pub(super) async fn elsewhere(
     if about.is_empty() {
         return Ok(elsewhere);
     }
-    // One parameter for any number of groups, so that the statement stays one and prepared.
-    let about = serde_json::to_string(about).unwrap_or_else(|_| "[]".to_owned());
-    let rows: Vec<(i64, Option<String>, String, String)> = sqlx::query_as(
-        "SELECT g.group_id, g.state, g.seen_at, v.seen_at
-         FROM known_view_groups g JOIN known_views v USING (credential_id, organization_id)
-         WHERE g.group_id IN (SELECT value FROM json_each(?))
-             AND g.organization_id = ? AND g.credential_id <> ?",
-    )
-    .bind(&about)
-    .bind(seen.organization.0)
-    .bind(&seen.credential_id)
-    .fetch_all(&mut *connection)
-    .await?;
-    for (id, state, since, seen_at) in rows {
-        let witness = Witness {
-            seen_at: time(&seen_at),
-            shown: shown(state.as_deref(), &since),
-        };
-        let witnesses = elsewhere.witnesses.entry(GroupId(id)).or_default();
-        witnesses.push(witness);
-    }
+    let about = as_one(about);
+    let (organization, except) = (seen.organization, &seen.credential_id);
+    elsewhere.witnesses = witnesses(connection, organization, &about, except).await?;
     let known: Vec<(i64, String)> = sqlx::query_as(
         "SELECT group_id, seen_at FROM known_groups
          WHERE state IS NOT NULL AND group_id IN (SELECT value FROM json_each(?))",
@@ -107,6 +119,11 @@ pub(super) async fn elsewhere(
         elsewhere.known.insert(GroupId(id), time(&since));
     }
     Ok(elsewhere)
+}
+
+// One parameter for any number of groups, so that the statement stays one and prepared.
+pub(super) fn as_one(groups: &[GroupId]) -> String {
+    serde_json::to_string(groups).unwrap_or_else(|_| "[]".to_owned())
 }
 
 // What is open in an organization, with what its events tell.
