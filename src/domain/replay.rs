@@ -6,7 +6,8 @@
 //! What the last event before the time left is what was there, with the differences of those behind it
 //! made anew. What no event before tells comes from those after it: the next one that says what it found,
 //! or else the newest knowledge, with the differences in between undone, newest first. An event that
-//! changed nothing, because it was refused or because nobody knows, changes nothing here. What was done
+//! changed nothing, because it was refused or because nobody knows, changes nothing here, but what it found
+//! counts. What was done
 //! elsewhere counts from when it was known on: a list, or an event that finds it, happened later than it.
 //!
 //! Pure: [`Step::of`] picks out of an event what it says of one group, [`at`] puts steps together.
@@ -68,11 +69,20 @@ pub fn at(earlier: &[Step], later: &[Step], now: State) -> State {
 // === impl Step ===
 
 impl Step {
-    /// What an event did to `group`; `None` if it did nothing to it, or nobody knows.
+    /// What an event tells of `group`; `None` if nothing.
     #[must_use]
     pub fn of(event: &Event, group: GroupId) -> Option<Self> {
+        let state = |value: &Option<Value>| {
+            let state = value.as_ref().and_then(Group::read);
+            state.filter(|state| state.id == group)
+        };
         if !matches!(event.outcome.as_str(), "applied" | "partial") {
-            return None;
+            let found = state(&event.before)?;
+            return Some(Self {
+                before: Some(found.clone()),
+                after: Some(found),
+                changes: Vec::new(),
+            });
         }
         let alone = event.target.group_id == Some(group);
         let all: Vec<Change> = serde_json::from_value(event.changes.clone()).unwrap_or_default();
@@ -83,10 +93,6 @@ impl Step {
                 None => alone,
             })
             .collect();
-        let state = |value: &Option<Value>| {
-            let state = value.as_ref().and_then(Group::read);
-            state.filter(|state| state.id == group)
-        };
         let step = Self {
             before: state(&event.before),
             after: state(&event.after),

@@ -147,8 +147,7 @@ fn memberships(draft: &Draft, doubts: &[Doubt]) -> Consequences {
         }
     }
     let has = |flag| draft.intent.flags.contains(&flag);
-    if has(Flag::BeforeUnknown) || has(Flag::AfterAssumed) && named.is_empty() {
-        // Of the groups that were not known before, nothing is told.
+    if has(Flag::AfterAssumed) && named.is_empty() {
         let all = Some(draft.intent.target.organization_id);
         consequences.doubtful = consequences.doubtful.or(all);
     } else if has(Flag::AfterAssumed) {

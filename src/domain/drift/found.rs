@@ -2,21 +2,29 @@
 //!
 //! **Guarantee**: what was done elsewhere and was found by a change of ours has a row of its own, before
 //! that change's. No list has shown it to a view, and none will, because the change goes on from there.
+//! It may also be what became of an earlier change of the group whose outcome nobody told.
 
 use jiff::Timestamp;
 
-use super::{Finding, Tone, Witness, difference};
+use super::open::Explains;
+use super::{Finding, Open, Tone, Witness, difference};
 use crate::domain::action::{Action, Outcome};
 use crate::domain::event::{Actor, Draft};
 use crate::domain::group::Group;
 
-/// What was done elsewhere to the group that `draft` changes, since the last list of those who see it
-/// whole: `draft` was received `at` that time and found the group otherwise.
+/// What happened to the group that `draft` changes, since the last list of those who see it whole: `draft`
+/// was received `at` that time and found the group otherwise. `open` is what concerns its organization.
 #[must_use]
-pub fn found_by(draft: &Draft, witnesses: &[Witness], at: Timestamp) -> Option<Finding> {
+pub fn found_by(
+    draft: &Draft,
+    witnesses: &[Witness],
+    open: &[Open],
+    at: Timestamp,
+) -> Option<Finding> {
     let action = draft.intent.action;
     let went_well = matches!(draft.outcome, Outcome::Applied | Outcome::Partial);
-    if !went_well || !action.is_of_a_group() || action == Action::GroupCreate {
+    let is_of_a_group = action.is_of_a_group() || action == Action::MembershipChange;
+    if !went_well || !is_of_a_group || action == Action::GroupCreate {
         return None;
     }
     let found = draft.before.as_ref().and_then(Group::read)?;
@@ -36,7 +44,10 @@ pub fn found_by(draft: &Draft, witnesses: &[Witness], at: Timestamp) -> Option<F
         ..state.clone()
     };
     let changes = difference(Some(state), Some(&after));
-    (!changes.is_empty()).then(|| Finding {
+    if changes.is_empty() {
+        return None;
+    }
+    let mut finding = Finding {
         group: Some(after.id),
         name: Some(after.name.clone()),
         before: Some(state.clone()),
@@ -47,5 +58,16 @@ pub fn found_by(draft: &Draft, witnesses: &[Witness], at: Timestamp) -> Option<F
         settles: Vec::new(),
         actor: Actor::default(),
         tone: Tone::Elsewhere,
-    })
+    };
+    for open in open {
+        // What may have touched any group is left to the next list, which shows all of them.
+        match open.group {
+            Some(group) if finding.group != Some(group) => {}
+            Some(_) if open.is_unknown() && open.explains(&finding) != Explains::Nothing => {
+                finding.claim(open);
+            }
+            Some(_) | None => return None,
+        }
+    }
+    Some(finding)
 }

@@ -198,22 +198,7 @@ impl Round<'_> {
     }
 
     fn claim(&mut self, index: usize, open: &Open) {
-        let explains = open.explains(&self.findings[index]);
-        let finding = &mut self.findings[index];
-        if open.is_unknown() {
-            finding.tone = Tone::Settled;
-        } else if finding.tone == Tone::Elsewhere {
-            finding.tone = Tone::Open;
-        }
-        // One that explains all of it did it; of two nobody knows which.
-        finding.actor = match (explains, finding.settles.is_empty()) {
-            (Explains::All, true) => {
-                finding.not_before = finding.not_before.max(open.occurred_at);
-                open.actor.clone()
-            }
-            _ => Actor::default(),
-        };
-        finding.settles.push(open.id);
+        self.findings[index].claim(open);
     }
 
     fn no_effect(&mut self, open: &Open, now: Option<&Group>) {
@@ -222,5 +207,27 @@ impl Round<'_> {
         finding.outcome = Outcome::Rejected;
         finding.tone = Tone::NoEffect(open.words());
         self.findings.push(finding);
+    }
+}
+
+// === impl Finding ===
+
+impl Finding {
+    /// Takes it for what became of `open`, or for some of it.
+    pub(super) fn claim(&mut self, open: &Open) {
+        if open.is_unknown() {
+            self.tone = Tone::Settled;
+        } else if self.tone == Tone::Elsewhere {
+            self.tone = Tone::Open;
+        }
+        // One that explains all of it did it; of two nobody knows which.
+        self.actor = match (open.explains(self), self.settles.is_empty()) {
+            (Explains::All, true) => {
+                self.not_before = self.not_before.max(open.occurred_at);
+                open.actor.clone()
+            }
+            _ => Actor::default(),
+        };
+        self.settles.push(open.id);
     }
 }

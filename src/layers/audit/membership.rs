@@ -101,6 +101,14 @@ pub(super) fn tell(
     }
     account.changes = changes;
     account.learned = match shown {
+        // With nothing to hold it against, the list does not tell what this change did.
+        Some(shown) if facts.groups.is_empty() && !shown.list.groups.is_empty() => {
+            let doubtful = Learned {
+                at: account.at,
+                fact: Fact::DoubtfulGroups(facts.organization),
+            };
+            [doubtful].into_iter().chain(shown.learned()).collect()
+        }
         Some(shown) => shown.learned(),
         None => doubtful(&account.changes, account.target.group_id, facts)
             .into_iter()

@@ -48,14 +48,22 @@ impl Held {
         let nobody = (String::new(), organization);
         let witnesses = self.elsewhere(&nobody).witnesses;
         let witnesses = witnesses.get(&group).map_or(&[][..], Vec::as_slice);
-        let Some(finding) = found_by(draft, witnesses, at) else {
+        let open = self.open(organization);
+        let Some(finding) = found_by(draft, witnesses, &open, at) else {
             return Ok(());
         };
-        if self.open(organization).is_empty() {
-            self.append(finding.draft(EventId::new(), organization, at))?;
-            self.affect(group, &Effect::Changed(finding.changes), at, None);
-        }
+        self.append(finding.draft(EventId::new(), organization, at))?;
+        self.affect(group, &Effect::Changed(finding.changes), at, None);
+        self.close(organization, &finding.settles);
         Ok(())
+    }
+
+    // Takes out what these left open.
+    fn close(&mut self, organization: OrganizationId, settled: &[EventId]) {
+        self.unsettled.retain(|unsettled| {
+            let here = unsettled.organization.is_none_or(|id| id == organization);
+            !here || !settled.contains(&unsettled.event)
+        });
     }
 
     fn observe_one(&mut self, seen: &Seen, at: Timestamp) -> Result<(), StoreError> {
@@ -99,10 +107,7 @@ impl Held {
                 self.learn(vec![Learned { at, fact }]);
             }
         }
-        self.unsettled.retain(|unsettled| {
-            let here = unsettled.organization.is_none_or(|id| id == organization);
-            !here || !comparison.settled.contains(&unsettled.event)
-        });
+        self.close(organization, &comparison.settled);
         self.make_room(organization);
         log(organization, comparison.findings.len());
         Ok(())

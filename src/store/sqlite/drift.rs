@@ -62,13 +62,10 @@ pub(super) async fn precede(
     let about = read::as_one(&[group]);
     let witnesses = read::witnesses(connection, organization, &about, "").await?;
     let witnesses = witnesses.get(&group).map_or(&[][..], Vec::as_slice);
-    let Some(finding) = found_by(draft, witnesses, at) else {
+    let open = read::open(connection, organization).await?;
+    let Some(finding) = found_by(draft, witnesses, &open, at) else {
         return Ok(());
     };
-    // It may be what became of a change without an outcome, which the next list tells.
-    if !read::open(connection, organization).await?.is_empty() {
-        return Ok(());
-    }
     let noticed = finding.draft(EventId::new(), organization, at);
     write::append(connection, head, &noticed).await?;
     affect(
@@ -78,7 +75,8 @@ pub(super) async fn precede(
         at,
         None,
     )
-    .await
+    .await?;
+    close(connection, organization, &finding.settles).await
 }
 
 async fn observe_one(
@@ -114,20 +112,30 @@ async fn observe_one(
             learn::all(connection, &[Learned { at, fact }]).await?;
         }
     }
-    for id in &comparison.settled {
+    close(connection, seen.organization, &comparison.settled).await?;
+    if view.is_none() {
+        make_room(connection, seen.organization).await?;
+    }
+    Ok(comparison.findings.len())
+}
+
+// Takes out what these left open.
+async fn close(
+    connection: &mut SqliteConnection,
+    organization: OrganizationId,
+    settled: &[EventId],
+) -> Result<(), StoreError> {
+    for id in settled {
         sqlx::query(
             "DELETE FROM audit_unsettled
              WHERE event_id = ? AND coalesce(organization_id, ?2) = ?2",
         )
         .bind(id.to_string())
-        .bind(seen.organization.0)
+        .bind(organization.0)
         .execute(&mut *connection)
         .await?;
     }
-    if view.is_none() {
-        make_room(connection, seen.organization).await?;
-    }
-    Ok(comparison.findings.len())
+    Ok(())
 }
 
 async fn keep(
