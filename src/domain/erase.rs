@@ -1,6 +1,6 @@
 //! Takes a person out of a row: whoever reads it afterwards learns what was done, and not by whom.
 //!
-//! **Guarantee**: what [`Named::erase`] gives back names the person nowhere: not by their number, their
+//! **Guarantee**: what [`Eraser::erase`] gives back names the person nowhere: not by their number, their
 //! names, their addresses or the hash of a credential of theirs, in no spelling in which a tool, a path
 //! or a log may have put them. Where it is in doubt, it takes more.
 //!

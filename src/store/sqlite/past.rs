@@ -2,7 +2,7 @@
 //!
 //! A few rows a group, found by index: the events before the time back to one that tells all; and, where
 //! something is still open, the events after it up to the first that does, else the newest knowledge.
-//! What they come to is [`replay`](crate::domain::replay)'s to say.
+//! What they come to is [`replay`]'s to say.
 
 use jiff::Timestamp;
 
