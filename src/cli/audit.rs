@@ -200,7 +200,7 @@ impl AuditArgs {
             Command::Groups(args) => groups::run(args, &reader, out, look, clock).await,
             Command::Tail(args) => tail::run(args, &reader, out, look, clock).await,
             Command::Export(args) => export::run(args, &database, &reader, out, clock).await,
-            Command::Backup(args) => backup::run(args, &reader, out).await,
+            Command::Backup(args) => backup::run(args, &database, &reader, out).await,
             Command::Verify(args) => verify::run(args, &reader, &self.file(), out).await,
             Command::Checkpoint(args) => {
                 checkpoint::run(args, &reader, &self.file(), out, clock).await

@@ -7,13 +7,13 @@
 use std::fs::Permissions;
 use std::io::Write;
 use std::os::unix::fs::PermissionsExt as _;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use anyhow::{Context as _, bail};
 use clap::Args;
 use tempfile::NamedTempFile;
 
-use super::export::{folder_of, settle};
+use super::export::{folder_of, settle, spare};
 use crate::store::sqlite::Reader;
 
 #[derive(Args, Debug)]
@@ -29,10 +29,12 @@ pub(super) struct BackupArgs {
 
 pub(super) async fn run(
     args: &BackupArgs,
+    database: &Path,
     reader: &Reader,
     out: &mut impl Write,
 ) -> anyhow::Result<()> {
     let path = &args.file;
+    spare(database, path)?;
     if path.exists() && !args.force {
         bail!("{} is there already: --force replaces it", path.display());
     }

@@ -9,7 +9,7 @@ use std::fs::{self, File, OpenOptions};
 use std::io::{self, BufWriter, Write};
 use std::path::{Path, PathBuf};
 
-use anyhow::{Context as _, anyhow};
+use anyhow::{Context as _, anyhow, bail};
 use clap::{Args, ValueEnum};
 use indicatif::{ProgressBar, ProgressStyle};
 use tempfile::NamedTempFile;
@@ -57,6 +57,9 @@ pub(super) async fn run(
     out: &mut impl Write,
     clock: &Clock,
 ) -> anyhow::Result<()> {
+    if let Some(path) = &args.output {
+        spare(database, path)?;
+    }
     // What is recorded from here on, this export among it, is not part of it.
     let last = reader.last().await?;
     let (store, _) = SqliteStore::open(database, clock.clone())
@@ -128,6 +131,26 @@ pub(super) fn folder_of(path: &Path) -> &Path {
         Some(folder) if !folder.as_os_str().is_empty() => folder,
         _ => Path::new("."),
     }
+}
+
+/// Refuses to write over the database or a file that belongs to it, by whatever way both are named.
+pub(super) fn spare(database: &Path, path: &Path) -> anyhow::Result<()> {
+    let in_full = |path: &Path| {
+        let folder = fs::canonicalize(folder_of(path)).ok()?;
+        Some(folder.join(path.file_name()?))
+    };
+    let ways = |path: &Path| [in_full(path), fs::canonicalize(path).ok()];
+    let written: Vec<_> = ways(path).into_iter().flatten().collect();
+    for database in ways(database).into_iter().flatten() {
+        for end in ["", "-wal", "-shm", "-journal", "-lock"] {
+            let mut kept = database.clone().into_os_string();
+            kept.push(end);
+            if written.iter().any(|path| path.as_os_str() == kept) {
+                bail!("{} belongs to the trail itself", path.display());
+            }
+        }
+    }
+    Ok(())
 }
 
 /// Makes a new name survive a power cut, where the system can.

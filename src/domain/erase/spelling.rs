@@ -32,7 +32,7 @@ impl Spelling {
             all
         };
         let mut exact = all(&person.emails);
-        exact.extend(person.credentials.iter().map(|id| id.to_lowercase()));
+        exact.extend(person.credentials.iter().map(|id| folded(id)));
         Self {
             names: all(&person.names),
             exact,
@@ -43,7 +43,7 @@ impl Spelling {
     /// The text with the person masked; `None` if they are not in it. Read `loose`ly, their number
     /// counts wherever it is not said to be something else's.
     pub(super) fn mask(&self, text: &str, loose: bool) -> Option<String> {
-        let lower = text.to_lowercase();
+        let lower = folded(text);
         let spelled = |needle: &String| lower.contains(needle.as_str());
         let named = self.exact.iter().chain(&self.names).any(spelled);
         if !named && !text.contains(&self.digits) {
@@ -117,6 +117,16 @@ fn ends_in_escape(before: &str) -> bool {
     at(3) == Some(b'%') || at(2) == Some(b'\\') || at(6) == Some(b'\\')
 }
 
+// In lower case letter by letter: `str::to_lowercase` writes a sigma by what stands behind it.
+fn folded(text: &str) -> String {
+    text.chars().flat_map(lower).collect()
+}
+
+fn lower(char: char) -> impl Iterator<Item = char> {
+    let lower = char.to_lowercase();
+    lower.map(|char| if char == 'ς' { 'σ' } else { char })
+}
+
 // How many bytes of `text` are `needle`, which is in lower case.
 fn begins(text: &str, needle: &str) -> Option<usize> {
     let mut needle = needle.chars().peekable();
@@ -124,7 +134,7 @@ fn begins(text: &str, needle: &str) -> Option<usize> {
         if needle.peek().is_none() {
             return Some(at);
         }
-        for lower in char.to_lowercase() {
+        for lower in lower(char) {
             if needle.next() != Some(lower) {
                 return None;
             }
@@ -190,7 +200,7 @@ fn variants(text: &str) -> Vec<String> {
     ]
     .into_iter()
     .chain([path.replace("%40", "@")])
-    .map(|text| text.to_lowercase())
+    .map(|text| folded(&text))
     .filter(|text| !text.is_empty())
     .collect();
     all.sort();

@@ -44,6 +44,16 @@ fn a_text_loses_the_person_in_every_spelling() {
 }
 
 #[test]
+fn a_final_sigma_is_the_same_letter() {
+    let mut nikos = Named::numbered(5);
+    nikos.extend(Some("ΝΊΚΟΣ ΓΊΓΑΣ"), None, None);
+    let eraser = Eraser::of(nikos);
+    let text = |text| eraser.text(text, false);
+    assert_eq!(text("added ΝΊΚΟΣ ΓΊΓΑΣ (5)").unwrap(), "added [redacted]");
+    assert_eq!(text("added Νίκος Γίγας (5)").unwrap(), "added [redacted]");
+}
+
+#[test]
 fn somebody_else_stays() {
     for text in [
         "added Ann (6)",
@@ -143,6 +153,42 @@ fn what_they_did_is_nobodys_now_but_stays_connected() {
     assert_eq!(text(&erased, "credential_id"), Some("redacted-1"));
     assert_eq!(text(&erased, "user_agent"), Some("hr-sync/2"));
     assert_eq!(text(&erased, "summary"), Some("added [redacted], Bob (6)"));
+    assert_eq!(Eraser::of(ann(5)).erase(&erased, "redacted-2"), Ok(None));
+}
+
+#[test]
+fn what_a_prune_says_stays_as_it_is() {
+    let row = row(&[
+        ("action", said("tollgate.prune")),
+        ("after", said(r#"{"hash":"ab","up_to_seq":7000005}"#)),
+        ("summary", said("removed 7000005 events, up to row 7000005")),
+    ]);
+    let eraser = Eraser::of(Named::numbered(7_000_005));
+    assert_eq!(eraser.erase(&row, "redacted-1"), Ok(None));
+}
+
+#[test]
+fn a_number_that_stands_for_them_at_another_door_goes_too() {
+    let row = row(&[
+        ("action", said("membership.change")),
+        ("path", said("/api/v9/organizations/4/users/610005")),
+        ("request_body", said(r#"{"delete":[610005],"groups":[7]}"#)),
+        (
+            "changes",
+            said(r#"[{"field":"users","change":"removed","id":5,"label":"Ann"}]"#),
+        ),
+        (
+            "summary",
+            said("removed Ann (5) (by PUT /api/v9/organizations/4/users/610005)"),
+        ),
+    ]);
+    let erased = Eraser::of(ann(5))
+        .erase(&row, "redacted-1")
+        .unwrap()
+        .unwrap();
+    assert_snapshot!(text(&erased, "path").unwrap(), @"/api/v9/organizations/4/users/[redacted]");
+    assert_snapshot!(text(&erased, "request_body").unwrap(), @r#"{"delete":[null],"groups":[7]}"#);
+    assert_snapshot!(text(&erased, "summary").unwrap(), @"removed [redacted] (by PUT /api/v9/organizations/4/users/[redacted])");
     assert_eq!(Eraser::of(ann(5)).erase(&erased, "redacted-2"), Ok(None));
 }
 

@@ -11,9 +11,13 @@ use tower::Service;
 use super::Answer;
 use super::facts::Facts;
 use super::lists::Lists;
+use crate::cache::tags::Asked;
 use crate::domain::endpoint::{Change, List};
 use crate::error::ProxyError;
 use crate::layers::Call;
+
+// Who names more has looked at none of them: each costs a request, and others wait meanwhile.
+const MOST_LISTS: usize = 4;
 
 /// The tags of which one must still hold.
 #[derive(Debug)]
@@ -53,16 +57,24 @@ impl Condition {
                 "without a credential there is no list that could match",
             ));
         };
-        let mut asked = false;
+        // By the list that they were given out for: each is asked for once, however many tags it has.
+        let mut held: Vec<(Asked, Vec<&HeaderValue>)> = Vec::new();
         for tag in &self.0 {
             let known = lists.recorder.tags.list_of(caller.fingerprint, tag);
             // After a restart: the list that most people read.
             let whole = facts.organization.map(|id| (List::Organization(id), None));
-            let Some((list, query)) = known.or(whole) else {
+            let Some(list) = known.or(whole) else {
                 continue;
             };
-            match lists.tag(list, query.as_deref()).await {
-                Some(current) if current == *tag => return Ok(()),
+            match held.iter_mut().find(|(of, _)| *of == list) {
+                Some((_, tags)) => tags.push(tag),
+                None => held.push((list, vec![tag])),
+            }
+        }
+        let mut asked = false;
+        for ((list, query), tags) in held.iter().take(MOST_LISTS) {
+            match lists.tag(*list, query.as_deref()).await {
+                Some(current) if tags.contains(&&current) => return Ok(()),
                 Some(_) => asked = true,
                 None => {}
             }

@@ -104,6 +104,24 @@ async fn a_change_under_if_match_is_sent_while_the_list_is_as_it_was() {
 }
 
 #[tokio::test]
+async fn many_tags_in_if_match_ask_for_their_list_once() {
+    let toggl = toggl().await;
+    let gate = Gateway::before(&toggl).start().await;
+    let ann = gate.client("ann");
+    let read = ann.get(groups(ORG)).await.assert_ok();
+    let tag = read.header("etag").unwrap().to_owned();
+    let others: Vec<_> = (0..50).map(|n| format!("\"{n:032x}\"")).collect();
+    let tags = format!("{}, {tag}", others.join(", "));
+    let change = || ann.put(group(ORG, DESIGN), json!({ "name": "Brand" }));
+    change().header("if-match", &tags).await.assert_ok();
+    let again = change().header("if-match", &tags).await;
+    again.assert_problem(412, "changed-since");
+    let asked = toggl.received_matching(&Match::new(Method::GET, groups(ORG)));
+    assert_eq!(asked.len(), 3, "the read, and once for each change");
+    gate.stop().await;
+}
+
+#[tokio::test]
 async fn what_somebody_changed_elsewhere_stops_a_change_under_if_match_too() {
     let toggl = toggl().await;
     let mut gate = Gateway::before(&toggl).start().await;

@@ -146,6 +146,32 @@ async fn a_backup_is_whole_private_and_goes_on() {
 }
 
 #[tokio::test]
+async fn nothing_is_written_over_the_trail_itself() {
+    let (directory, path) = trail(two()).await;
+    let link = directory.path().join("link.db");
+    std::os::unix::fs::symlink(&path, &link).unwrap();
+    let other_way = directory.path().join("../").join(
+        [directory.path().file_name().unwrap(), "audit.db".as_ref()]
+            .iter()
+            .collect::<PathBuf>(),
+    );
+    let mut wal = path.clone().into_os_string();
+    wal.push("-wal");
+    for target in [&path, &link, &other_way, &PathBuf::from(wal)] {
+        for command in ["export --output", "backup --force"] {
+            let command = format!("{command} {}", target.display());
+            let error = audit(&path, &command).await.unwrap_err();
+            assert!(error.ends_with("belongs to the trail itself"), "{error}");
+        }
+    }
+    let through_the_link = format!("export --output {}", path.display());
+    let error = audit(&link, &through_the_link).await.unwrap_err();
+    assert!(error.ends_with("belongs to the trail itself"), "{error}");
+    let verified = audit(&path, "verify").await.unwrap();
+    assert!(verified.contains("intact: 2 rows"), "{verified}");
+}
+
+#[tokio::test]
 async fn a_terminal_gets_colours_and_times_from_now() {
     let mut drafts = two();
     drafts[0].intent.actor.name = Some("設計部 Ann".into());
