@@ -198,8 +198,8 @@ impl AuditArgs {
             Command::Show(args) => show::run(args, &reader, out).await,
             Command::History(args) => history::run(args, &reader, out, look).await,
             Command::Groups(args) => groups::run(args, &reader, out, look, clock).await,
-            Command::Tail(args) => tail::run(args, &reader, out, look, clock).await,
-            Command::Export(args) => export::run(args, &database, &reader, out, clock).await,
+            Command::Tail(args) => tail::run(args, &database, &reader, out, look, clock).await,
+            Command::Export(args) => export::run(args, &database, &reader, out, look, clock).await,
             Command::Backup(args) => backup::run(args, &database, &reader, out).await,
             Command::Verify(args) => verify::run(args, &reader, &self.file(), out).await,
             Command::Checkpoint(args) => {

@@ -60,7 +60,7 @@ pub struct VerifierKey {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum NoteError {
     /// It is something else.
-    #[error("it is not a signed checkpoint of an audit trail")]
+    #[error("it is not a signed checkpoint of an audit trail, or more than one")]
     Form,
     /// Nobody signed it with this key.
     #[error("it is not signed with this key")]
@@ -102,7 +102,8 @@ impl Checkpoint {
         format!("{text}\n\u{2014} {name} {signature}\n")
     }
 
-    /// The checkpoint in a note, if `key` signed it. Signatures of others beside it do no harm.
+    /// The checkpoint in a note, if `key` signed it. Signatures of others beside it do no harm; anything
+    /// else does, because of two notes one would be taken for both.
     ///
     /// # Errors
     ///
@@ -124,11 +125,12 @@ impl Checkpoint {
             }
             let public = UnparsedPublicKey::new(&ED25519, key.key);
             match public.verify(text.as_bytes(), signature) {
-                Ok(()) => return Ok(checkpoint),
-                Err(_) => verdict = Err(NoteError::Forged),
+                Ok(()) => verdict = Ok(()),
+                Err(_) if verdict.is_err() => verdict = Err(NoteError::Forged),
+                Err(_) => {}
             }
         }
-        verdict
+        verdict.map(|()| checkpoint)
     }
 
     // What is signed.
@@ -290,6 +292,9 @@ mod tests {
         );
         assert_eq!(open(""), Err(NoteError::Form));
         assert_eq!(open("a\n\nb"), Err(NoteError::Form));
+        // Which of several would have been checked, nobody could tell.
+        assert_eq!(open(&note.repeat(2)), Err(NoteError::Form));
+        assert_eq!(open(&(note + "and more\n")), Err(NoteError::Form));
     }
 
     // With the reference's own key pair: golang.org/x/mod/sumdb/note, in its package documentation.

@@ -4,30 +4,40 @@ use std::io::{self, Write};
 
 use serde_json::Value;
 
+use super::text::plain;
 use crate::domain::event::Event;
 
 /// Writes events as CSV.
-pub(super) struct Csv<W: Write>(::csv::Writer<W>);
+pub(super) struct Csv<W: Write> {
+    csv: ::csv::Writer<W>,
+    terminal: bool,
+}
 
 // === impl Csv ===
 
 impl<W: Write> Csv<W> {
-    /// Begins with the names of the columns.
-    pub(super) fn to(out: W) -> anyhow::Result<Self> {
+    /// Begins with the names of the columns. On a `terminal`, what would drive it is escaped.
+    pub(super) fn to(out: W, terminal: bool) -> anyhow::Result<Self> {
         let mut csv = ::csv::Writer::from_writer(out);
         csv.write_record(CSV_COLUMNS.map(|(name, _)| name))
             .map_err(told)?;
-        Ok(Self(csv))
+        Ok(Self { csv, terminal })
     }
 
     /// One row.
     pub(super) fn event(&mut self, event: &Event) -> anyhow::Result<()> {
-        Ok(self.0.write_record(record(event)?).map_err(told)?)
+        let mut record = record(event)?;
+        if self.terminal {
+            for cell in &mut record {
+                *cell = plain(cell).into_owned();
+            }
+        }
+        Ok(self.csv.write_record(record).map_err(told)?)
     }
 
     /// Hands on what is still held back.
     pub(super) fn end(mut self) -> anyhow::Result<()> {
-        Ok(self.0.flush()?)
+        Ok(self.csv.flush()?)
     }
 }
 

@@ -16,6 +16,7 @@ use tempfile::NamedTempFile;
 
 use super::csv::Csv;
 use super::pages::{Pages, write_line};
+use super::table::Look;
 use super::which::Which;
 use crate::clock::Clock;
 use crate::domain::action::{Action, Outcome};
@@ -55,6 +56,7 @@ pub(super) async fn run(
     database: &Path,
     reader: &Reader,
     out: &mut impl Write,
+    look: Look,
     clock: &Clock,
 ) -> anyhow::Result<()> {
     if let Some(path) = &args.output {
@@ -70,7 +72,10 @@ pub(super) async fn run(
 
     let mut rows = 0;
     let exported = match &args.output {
-        None => stream(args, reader, last, out, &mut rows, clock).await,
+        None => {
+            let terminal = look.now.is_some();
+            stream(args, reader, last, out, terminal, &mut rows, clock).await
+        }
         Some(path) => into_file(args, path, reader, last, &mut rows, clock).await,
     };
     let recorded = store
@@ -103,14 +108,14 @@ async fn into_file(
             .open(path)
             .with_context(failed)?;
         let mut out = BufWriter::new(device);
-        stream(args, reader, last, &mut out, rows, clock)
+        stream(args, reader, last, &mut out, false, rows, clock)
             .await
             .with_context(failed)?;
         return out.flush().with_context(failed);
     }
     let beside = NamedTempFile::new_in(folder_of(path)).with_context(failed)?;
     let mut out = BufWriter::new(beside);
-    stream(args, reader, last, &mut out, rows, clock)
+    stream(args, reader, last, &mut out, false, rows, clock)
         .await
         .with_context(failed)?;
     let file = out
@@ -163,6 +168,7 @@ async fn stream(
     reader: &Reader,
     last: i64,
     out: &mut impl Write,
+    terminal: bool,
     rows: &mut u64,
     clock: &Clock,
 ) -> anyhow::Result<()> {
@@ -183,7 +189,7 @@ async fn stream(
             }
         }
         Format::Csv => {
-            let mut csv = Csv::to(&mut *out)?;
+            let mut csv = Csv::to(&mut *out, terminal)?;
             while let Some(events) = next(&mut pages, last, &bar).await? {
                 for event in &events {
                     csv.event(event)?;

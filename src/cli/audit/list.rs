@@ -72,7 +72,7 @@ pub(super) async fn run(
             }
         }
         Format::Csv => {
-            let mut csv = Csv::to(out)?;
+            let mut csv = Csv::to(out, look.now.is_some())?;
             while let Some(events) = pages.next().await? {
                 for event in events {
                     csv.event(&event)?;

@@ -1,5 +1,6 @@
 //! The events page by page, so that a long list needs no more memory than a short one.
 
+use std::borrow::Cow;
 use std::io::{self, Write};
 
 use serde::Serialize;
@@ -49,13 +50,29 @@ impl Pages<'_> {
 
 /// One JSON object on a line of its own.
 pub(super) fn write_line(out: &mut impl Write, value: &impl Serialize) -> io::Result<()> {
-    // As the writer's own error, by which a reader that hung up is known.
-    serde_json::to_writer(&mut *out, value).map_err(io::Error::from)?;
-    out.write_all(b"\n")
+    let json = serde_json::to_string(value).map_err(io::Error::from)?;
+    writeln!(out, "{}", without_controls(&json))
 }
 
 /// All of it as one JSON value, for people too.
 pub(super) fn write_pretty(out: &mut impl Write, value: &impl Serialize) -> io::Result<()> {
-    serde_json::to_writer_pretty(&mut *out, value).map_err(io::Error::from)?;
-    out.write_all(b"\n")
+    let json = serde_json::to_string_pretty(value).map_err(io::Error::from)?;
+    writeln!(out, "{}", without_controls(&json))
+}
+
+// JSON lets some controls stand in its strings that drive a terminal; escaped they mean the same.
+fn without_controls(json: &str) -> Cow<'_, str> {
+    let drives = |char: char| matches!(char, '\u{7f}'..='\u{9f}');
+    if !json.contains(drives) {
+        return Cow::Borrowed(json);
+    }
+    let mut escaped = String::with_capacity(json.len() + 8);
+    for char in json.chars() {
+        if drives(char) {
+            escaped.push_str(&format!("\\u{:04x}", u32::from(char)));
+        } else {
+            escaped.push(char);
+        }
+    }
+    Cow::Owned(escaped)
 }

@@ -7,6 +7,7 @@ use anyhow::{anyhow, bail};
 use clap::{Args, ValueEnum};
 use serde_json::Value;
 
+use super::pages::write_pretty;
 use super::text::{plain, who};
 use crate::domain::diff::{Change, Field, Kind};
 use crate::domain::event::Event;
@@ -46,10 +47,7 @@ pub(super) async fn run(
     let event = event.ok_or_else(|| anyhow!("there is no event {}", args.id))?;
     match args.format {
         Format::Text => write!(out, "{}", page(&event))?,
-        Format::Json => {
-            serde_json::to_writer_pretty(&mut *out, &event)?;
-            writeln!(out)?;
-        }
+        Format::Json => write_pretty(out, &event)?,
     }
     Ok(())
 }

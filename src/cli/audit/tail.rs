@@ -2,11 +2,15 @@
 //!
 //! Another process writes the file, and nobody tells this one. So it looks at the newest row's number a
 //! few times a second, which costs one step along the primary key, and reads when that has grown. It ends
-//! with Ctrl-C, or when nobody reads what it prints.
+//! with Ctrl-C, when nobody reads what it prints, or when the file is another one.
 
+use std::fs;
 use std::io::{self, IsTerminal as _, Write};
+use std::os::unix::fs::MetadataExt as _;
+use std::path::Path;
 use std::time::Duration;
 
+use anyhow::bail;
 use clap::{Args, ValueEnum};
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use tokio::time::{MissedTickBehavior, interval};
@@ -51,25 +55,28 @@ enum Format {
 
 pub(super) async fn run(
     args: &TailArgs,
+    database: &Path,
     reader: &Reader,
     out: &mut impl Write,
     look: Look,
     clock: &Clock,
 ) -> anyhow::Result<()> {
     tokio::select! {
-        result = follow(args, reader, out, look, clock) => result,
+        result = follow(args, database, reader, out, look, clock) => result,
         interrupted = tokio::signal::ctrl_c() => Ok(interrupted?),
     }
 }
 
 async fn follow(
     args: &TailArgs,
+    database: &Path,
     reader: &Reader,
     out: &mut impl Write,
     look: Look,
     clock: &Clock,
 ) -> anyhow::Result<()> {
     let filter = args.which.filter(clock);
+    let file = identity(database);
     // First the place, then what is before it: what comes meanwhile is after it, and not lost.
     let mut last = reader.last().await?;
     if args.lines > 0 {
@@ -88,6 +95,10 @@ async fn follow(
         if nobody_reads() {
             return Ok(());
         }
+        // Nobody writes to the old one any more, and nothing would ever come.
+        if identity(database) != file {
+            bail!("{} was replaced by another file", database.display());
+        }
         let newest = reader.last().await?;
         while last < newest {
             let page = reader
@@ -102,6 +113,12 @@ async fn follow(
         }
         out.flush()?;
     }
+}
+
+// Device and number of the file: another one of the same name may take its place.
+fn identity(path: &Path) -> Option<(u64, u64)> {
+    let file = fs::metadata(path).ok()?;
+    Some((file.dev(), file.ino()))
 }
 
 fn print(args: &TailArgs, event: &Event, out: &mut impl Write, look: Look) -> io::Result<()> {

@@ -1,7 +1,7 @@
 //! `tollgate audit verify`.
 
-use std::fs;
-use std::io::{self, IsTerminal as _, Write};
+use std::fs::File;
+use std::io::{self, IsTerminal as _, Read as _, Write};
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -28,6 +28,9 @@ Examples:
 
 /// A walk that takes less is over before anybody could read how far it is.
 const SLOW: i64 = 100_000;
+
+/// Of a file that is larger than any note, no more is read, in bytes.
+const LARGEST: u64 = 64 * 1024;
 
 #[derive(Args, Debug)]
 pub(super) struct VerifyArgs {
@@ -99,7 +102,11 @@ fn opened(
     configuration: &FileArgs,
 ) -> anyhow::Result<Checkpoint> {
     let about = || format!("the checkpoint {}", path.display());
-    let note = fs::read_to_string(path).with_context(about)?;
+    let mut note = String::new();
+    let file = File::open(path).with_context(about)?;
+    file.take(LARGEST)
+        .read_to_string(&mut note)
+        .with_context(about)?;
     let key = match &args.public_key {
         Some(key) => key.clone(),
         None => args.key.load(configuration)?.verifier(),

@@ -172,6 +172,56 @@ async fn nothing_is_written_over_the_trail_itself() {
 }
 
 #[tokio::test]
+async fn whatever_the_format_a_name_does_not_drive_the_terminal() {
+    let mut drafts = two();
+    drafts[0].intent.target.group_name = Some("a\u{9b}2Jb\u{7f}".into());
+    let (_directory, path) = trail(drafts).await;
+    let terminal = Look {
+        now: Some(clock().now()),
+        ..Look::default()
+    };
+    let name =
+        |text: &str| serde_json::from_str::<Value>(text).unwrap()["target"]["group_name"].clone();
+    for command in ["list --format", "export --format"] {
+        for format in ["csv", "ndjson"] {
+            let text = shown(&path, &format!("{command} {format}"), terminal)
+                .await
+                .unwrap();
+            assert!(
+                !text.chars().any(|char| char.is_control() && char != '\n'),
+                "{text:?}"
+            );
+        }
+    }
+    let event = shown(&path, "show 1 --format json", terminal)
+        .await
+        .unwrap();
+    assert!(!event.contains('\u{9b}'), "{event:?}");
+    assert_eq!(name(&event), "a\u{9b}2Jb\u{7f}");
+    // A file has what was there.
+    let csv = audit(&path, "list --format csv").await.unwrap();
+    assert!(csv.contains("a\u{9b}2Jb\u{7f}"), "{csv:?}");
+}
+
+#[tokio::test]
+async fn a_tail_ends_when_the_file_is_replaced() {
+    let (directory, path) = trail(two()).await;
+    let copy = directory.path().join("copy.db");
+    let replace = async {
+        loop {
+            std::fs::copy(&path, &copy).unwrap();
+            std::fs::rename(&copy, &path).unwrap();
+            tokio::task::yield_now().await;
+        }
+    };
+    let ended = tokio::select! {
+        ended = audit(&path, "tail --lines 0") => ended,
+        () = replace => unreachable!(),
+    };
+    assert_eq!(ended.unwrap_err(), "DATABASE was replaced by another file");
+}
+
+#[tokio::test]
 async fn a_terminal_gets_colours_and_times_from_now() {
     let mut drafts = two();
     drafts[0].intent.actor.name = Some("設計部 Ann".into());

@@ -63,6 +63,10 @@ async fn a_checkpoint_is_checked_with_the_key_file_or_the_public_key() {
         run(&path, "verify KEY --checkpoint %/note.txt").await.unwrap_err(),
         @"the checkpoint PLACE/note.txt: it is not signed with this key"
     );
+    assert_snapshot!(
+        run(&path, "verify KEY --checkpoint /dev/zero").await.unwrap_err(),
+        @"the checkpoint /dev/zero: it is not a signed checkpoint of an audit trail, or more than one"
+    );
     execute(
         &path,
         "DROP TRIGGER audit_events_no_delete; DELETE FROM audit_events WHERE seq = 2",
