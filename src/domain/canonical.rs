@@ -10,9 +10,9 @@ use std::collections::BTreeMap;
 use std::sync::LazyLock;
 
 use serde::{Deserialize, Serialize};
-use sha2::{Digest, Sha256};
 
 use super::row::{COLUMNS, PERSONAL, Salt};
+use super::sha256;
 
 /// How many members the object has: the columns, and `seq`.
 pub const MEMBERS: usize = COLUMNS.len() + 1;
@@ -30,6 +30,8 @@ pub struct Member {
     // What stands before its value: `,"name":`.
     opening: String,
     personal: Personal,
+    // What its key is the hash of, padded, with room for the salt at the beginning.
+    key: [u8; sha256::BLOCK],
 }
 
 /// From which format on a column enters as a commitment.
@@ -58,6 +60,11 @@ pub static SORTED: LazyLock<[Member; MEMBERS]> = LazyLock::new(|| {
             Personal::Since2
         } else {
             Personal::Always
+        },
+        key: {
+            let mut message = [&Salt::default(), name.as_bytes()].concat();
+            sha256::pad(&mut message);
+            message.try_into().expect("a short name")
         },
     })
 });
@@ -96,6 +103,8 @@ pub struct Commitments(pub BTreeMap<String, Option<String>>);
 #[derive(Debug, Default)]
 pub struct Canonical {
     bytes: Vec<u8>,
+    // What a commitment is the hash of.
+    committed: Vec<u8>,
 }
 
 // === impl Member ===
@@ -110,6 +119,13 @@ impl Member {
             Personal::Always => true,
         }
     }
+
+    /// The key of its commitments: SHA-256 over the salt and its name.
+    fn key(&self, salt: &Salt) -> [u8; 32] {
+        let mut block = self.key;
+        block[..salt.len()].copy_from_slice(salt);
+        sha256::digest_block(block)
+    }
 }
 
 // === impl Commitments ===
@@ -121,12 +137,16 @@ impl Commitments {
         let format = format_of(pieces);
         let personal = SORTED.iter().zip(pieces);
         let personal = personal.filter(|(member, _)| member.is_personal(format));
+        let mut committed = Vec::new();
         Self(
             personal
                 .map(|(member, piece)| {
                     let commitment = match piece {
                         Piece::Null => None,
-                        piece => Some(hex::encode(commitment(salt, member.name, piece))),
+                        piece => {
+                            let key = member.key(salt);
+                            Some(hex::encode(commitment(&mut committed, &key, piece)))
+                        }
                     };
                     (member.name.to_owned(), commitment)
                 })
@@ -143,6 +163,7 @@ impl Canonical {
     pub fn new() -> Self {
         Self {
             bytes: Vec::with_capacity(8 * 1024),
+            committed: Vec::with_capacity(8 * 1024),
         }
     }
 
@@ -152,12 +173,14 @@ impl Canonical {
         self.bytes.extend_from_slice(prev_hash.as_bytes());
         self.bytes.push(b'\n');
         self.write(pieces, hidden);
-        Sha256::digest(&self.bytes).into()
+        sha256::digest(&mut self.bytes)
     }
 
     /// The hash of a row's own bytes, wherever it stands.
     pub fn content(&mut self, pieces: &Pieces<'_>, salt: &Salt) -> [u8; 32] {
-        Sha256::digest(self.row(pieces, Hidden::Salted(salt))).into()
+        self.bytes.clear();
+        self.write(pieces, Hidden::Salted(salt));
+        sha256::digest(&mut self.bytes)
     }
 
     /// The bytes themselves.
@@ -169,7 +192,17 @@ impl Canonical {
 
     fn write(&mut self, pieces: &Pieces<'_>, hidden: Hidden<'_>) {
         let format = format_of(pieces);
-        for (member, piece) in SORTED.iter().zip(pieces) {
+        let members = &*SORTED;
+        // All keys first: hashes of which none waits for another run side by side in a processor.
+        let mut keys = [[0; 32]; MEMBERS];
+        if let Hidden::Salted(salt) = hidden {
+            for (key, (member, piece)) in keys.iter_mut().zip(members.iter().zip(pieces)) {
+                if *piece != Piece::Null && member.is_personal(format) {
+                    *key = member.key(salt);
+                }
+            }
+        }
+        for (key, (member, piece)) in keys.iter().zip(members.iter().zip(pieces)) {
             self.bytes.extend_from_slice(member.opening.as_bytes());
             match (hidden, piece) {
                 (Hidden::Kept(commitments), _) if member.is_personal(format) => {
@@ -179,15 +212,13 @@ impl Canonical {
                     }
                 }
                 (_, Piece::Null) => self.bytes.extend_from_slice(b"null"),
-                (Hidden::Salted(salt), piece) if member.is_personal(format) => {
-                    let commitment = commitment(salt, member.name, piece);
+                (Hidden::Salted(_), piece) if member.is_personal(format) => {
+                    let commitment = commitment(&mut self.committed, key, piece);
                     self.bytes.push(b'"');
-                    hexadecimal(&mut self.bytes, &commitment);
+                    self.bytes.extend_from_slice(&hexadecimal(&commitment));
                     self.bytes.push(b'"');
                 }
-                (_, Piece::Integer(number)) => {
-                    self.bytes.extend_from_slice(number.to_string().as_bytes());
-                }
+                (_, Piece::Integer(number)) => decimal(&mut self.bytes, *number),
                 (_, Piece::Text(text)) => string(&mut self.bytes, text),
                 (_, Piece::Escaped(text)) => string(&mut self.bytes, &unescaped(text)),
             }
@@ -208,20 +239,17 @@ fn format_of(pieces: &Pieces<'_>) -> i64 {
     }
 }
 
-/// What stands for a personal value in the hash: SHA-256 over a secret of the column and the value.
-fn commitment(salt: &Salt, column: &str, piece: &Piece<'_>) -> [u8; 32] {
-    let key = Sha256::new()
-        .chain_update(salt)
-        .chain_update(column)
-        .finalize();
-    let digest = Sha256::new().chain_update(key);
-    let digest = match piece {
-        Piece::Null => digest,
-        Piece::Integer(number) => digest.chain_update(number.to_string()),
-        Piece::Text(text) => digest.chain_update(text),
-        Piece::Escaped(text) => digest.chain_update(unescaped(text)),
-    };
-    digest.finalize().into()
+/// What stands for a personal value in the hash: SHA-256 over the key of its column and the value.
+fn commitment(committed: &mut Vec<u8>, key: &[u8; 32], piece: &Piece<'_>) -> [u8; 32] {
+    committed.clear();
+    committed.extend_from_slice(key);
+    match piece {
+        Piece::Null => {}
+        Piece::Integer(number) => decimal(committed, *number),
+        Piece::Text(text) => committed.extend_from_slice(text.as_bytes()),
+        Piece::Escaped(text) => committed.extend_from_slice(unescaped(text).as_bytes()),
+    }
+    sha256::digest(committed)
 }
 
 // Seldom: names with a quotation mark. What is no JSON came from nowhere, and fits no hash.
@@ -229,22 +257,69 @@ fn unescaped(text: &str) -> String {
     serde_json::from_str(&format!("\"{text}\"")).unwrap_or_default()
 }
 
-fn hexadecimal(bytes: &mut Vec<u8>, hash: &[u8; 32]) {
-    const DIGITS: &[u8; 16] = b"0123456789abcdef";
+/// A hash as text.
+#[must_use]
+pub fn hexadecimal(hash: &[u8; 32]) -> [u8; 64] {
+    // Without a table, so that a compiler makes many digits at once.
+    let digit = |half: u8| half + if half < 10 { b'0' } else { b'a' - 10 };
     let mut digits = [0; 64];
-    for (pair, byte) in digits.chunks_exact_mut(2).zip(hash) {
-        pair[0] = DIGITS[usize::from(byte >> 4)];
-        pair[1] = DIGITS[usize::from(byte & 15)];
+    for (pair, byte) in digits.as_chunks_mut().0.iter_mut().zip(hash) {
+        *pair = [digit(byte >> 4), digit(byte & 15)];
     }
-    bytes.extend_from_slice(&digits);
+    digits
+}
+
+fn decimal(bytes: &mut Vec<u8>, number: i64) {
+    // As many as the longest number has.
+    let mut digits = [0; 20];
+    let mut rest = number.unsigned_abs();
+    let mut start = digits.len();
+    loop {
+        start -= 1;
+        digits[start] = b'0' + (rest % 10) as u8;
+        rest /= 10;
+        if rest == 0 {
+            break;
+        }
+    }
+    if number < 0 {
+        bytes.push(b'-');
+    }
+    bytes.extend_from_slice(&digits[start..]);
+}
+
+/// How many bytes at the beginning of `text` stand for themselves in a JSON string.
+#[must_use]
+pub fn plain(text: &[u8]) -> usize {
+    const ONES: u64 = u64::MAX / 255;
+    const fn each(byte: u8) -> u64 {
+        ONES * byte as u64
+    }
+    // Eight at a time. A byte below another borrows from the bits above its own: so the lowest of the
+    // high bits that this leaves is the first such byte's.
+    let below = |word: u64, byte: u8| word.wrapping_sub(each(byte)) & !word;
+    let (words, rest) = text.as_chunks();
+    for (index, word) in words.iter().enumerate() {
+        let word = u64::from_le_bytes(*word);
+        let found = below(word, 0x20) | below(word ^ each(b'"'), 1) | below(word ^ each(b'\\'), 1);
+        let found = found & each(0x80);
+        if found != 0 {
+            return 8 * index + found.trailing_zeros() as usize / 8;
+        }
+    }
+    let special = |byte: &u8| *byte < 0x20 || *byte == b'"' || *byte == b'\\';
+    8 * words.len() + rest.iter().position(special).unwrap_or(rest.len())
 }
 
 // A JSON string with the shortest escapes.
 fn string(bytes: &mut Vec<u8>, text: &str) {
     bytes.push(b'"');
     let mut rest = text.as_bytes();
-    let special = |byte: &u8| *byte < 0x20 || *byte == b'"' || *byte == b'\\';
-    while let Some(at) = rest.iter().position(special) {
+    loop {
+        let at = plain(rest);
+        if at == rest.len() {
+            break;
+        }
         bytes.extend_from_slice(&rest[..at]);
         let short = match rest[at] {
             0x08 => b'b',
@@ -282,6 +357,17 @@ mod tests {
                 serde_json::to_string(&text).unwrap()
             );
         }
+    }
+
+    #[test]
+    fn numbers_and_hashes_are_written_as_usual() {
+        for number in [0, 7, 10, -1, 4_100_007, i64::MAX, i64::MIN] {
+            let mut bytes = Vec::new();
+            decimal(&mut bytes, number);
+            assert_eq!(bytes, number.to_string().as_bytes());
+        }
+        let hash = std::array::from_fn(|index| index.to_le_bytes()[0].wrapping_mul(37));
+        assert_eq!(hexadecimal(&hash).as_slice(), hex::encode(hash).as_bytes());
     }
 
     #[test]

@@ -18,3 +18,4 @@ pub mod own;
 pub mod redact;
 pub mod replay;
 pub mod row;
+mod sha256;

@@ -284,20 +284,23 @@ impl Reader {
 
     // The first row whose groups differ from its `changes`, which the chain covers.
     async fn wrong_groups(&self) -> Result<Option<Fault>, StoreError> {
-        // Most events concern one group and say which: the index on `group_id` leaves them out, and
-        // of the others, `[]` is no list to unfold.
+        // Most events concern one group and say which, or none. Those that tell of several are few and have
+        // an index, which the planner does not choose by itself; `changes` are written without white space,
+        // and that they are as written, the chain has shown.
         let seq: Option<i64> = sqlx::query_scalar(
-            "WITH told AS (
+            r#"WITH told AS (
                  SELECT DISTINCT e.seq, e.organization_id, c.value ->> '$.group_id' AS group_id
-                 FROM audit_events e JOIN json_each(e.changes) c
-                 WHERE e.group_id IS NULL AND e.changes <> '[]' AND c.value ->> '$.group_id' IS NOT NULL
+                 FROM audit_events e INDEXED BY audit_events_by_organization_time_of_several
+                 JOIN json_each(e.changes) c
+                 WHERE e.group_id IS NULL AND instr(e.changes, '"group_id":') > 0
+                     AND c.value ->> '$.group_id' IS NOT NULL
              ),
              listed AS (SELECT seq, organization_id, group_id FROM audit_event_groups)
              SELECT min(seq) FROM (
                  SELECT * FROM (SELECT * FROM told EXCEPT SELECT * FROM listed)
                  UNION ALL
                  SELECT * FROM (SELECT * FROM listed EXCEPT SELECT * FROM told)
-             )",
+             )"#,
         )
         .fetch_one(&self.pool)
         .await?;

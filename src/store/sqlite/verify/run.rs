@@ -8,7 +8,7 @@ use sqlx::SqliteConnection;
 use super::scan::{self, Raw};
 use super::vouched::Vouched;
 use super::{Fault, Reader, Tip};
-use crate::domain::canonical::{Canonical, Commitments, Hidden};
+use crate::domain::canonical::{self, Canonical, Commitments, Hidden};
 use crate::domain::row::{Broken, Link};
 use crate::store::StoreError;
 
@@ -231,8 +231,7 @@ fn link(row: &Raw<'_>) -> Link {
 }
 
 fn is(hash: &[u8; 32], hexadecimal: &str) -> bool {
-    let mut digits = [0; 64];
-    hex::encode_to_slice(hash, &mut digits).is_ok() && digits == hexadecimal.as_bytes()
+    canonical::hexadecimal(hash) == hexadecimal.as_bytes()
 }
 
 // The newest entry of each row: those of earlier redactions speak of what it no longer holds.

@@ -1,8 +1,8 @@
 //! Rows as they lie in the table, many at once, for a walk that hashes all of them.
 //!
 //! A row costs sqlx a few dozen allocations, one a column. So the database itself puts a run of rows
-//! into one text: for each row a JSON array with what is short, and with the kind and length in bytes
-//! of what is long; then, as it is, what is long. Nothing is unescaped that does not have to be.
+//! into one text: for each row a JSON array. Of a row with much JSON, the array holds only what is short,
+//! and the kind and length in bytes of what is long; that follows, as it is, and need not be unescaped.
 //!
 //! What such a text cannot hold, a blob or a number with a fraction, is nothing that is ever written
 //! there: the caller reads such a run row by row, to name the one that holds it.
@@ -11,7 +11,7 @@ use std::sync::LazyLock;
 
 use sqlx::SqliteConnection;
 
-use crate::domain::canonical::{MEMBERS, Member, Piece, Pieces, SORTED};
+use crate::domain::canonical::{MEMBERS, Member, Piece, Pieces, SORTED, plain};
 use crate::domain::row::Salt;
 use crate::store::StoreError;
 
@@ -56,14 +56,13 @@ static KINDS: LazyLock<[Kind; MEMBERS]> = LazyLock::new(|| {
     })
 });
 
+/// What stands before a row whose long values follow its array.
+const APART: char = '+';
+
 static RUN: LazyLock<String> = LazyLock::new(|| {
-    let mut short = vec![
-        "CASE typeof(salt) WHEN 'blob' THEN hex(salt) END".to_owned(),
-        "prev_hash".to_owned(),
-        "hash".to_owned(),
-    ];
-    let mut long = Vec::new();
+    let (mut all, mut short, mut long) = (Vec::new(), Vec::new(), Vec::new());
     for Member { name, .. } in SORTED.iter() {
+        all.push((*name).to_owned());
         if LONG.contains(name) {
             short.push(format!("typeof({name}), octet_length({name})"));
             long.push(*name);
@@ -71,10 +70,20 @@ static RUN: LazyLock<String> = LazyLock::new(|| {
             short.push((*name).to_owned());
         }
     }
+    let array = |values: Vec<String>| {
+        format!(
+            "json_array(CASE typeof(salt) WHEN 'blob' THEN hex(salt) END, prev_hash, hash, {})",
+            values.join(", ")
+        )
+    };
+    // Most rows have nothing that is long, and kinds and lengths would cost them more than escapes.
+    // `concat` takes null for nothing, and copies each value once: `||` would do so for each behind it.
     format!(
-        // `concat` takes null for nothing, and copies each value once: `||` would do so for each behind it.
-        "SELECT group_concat(concat(json_array({}), {}), '') FROM audit_events WHERE seq BETWEEN ? AND ?",
-        short.join(", "),
+        "SELECT group_concat(
+             iif(coalesce(before, after, response_body) IS NULL, {}, concat('{APART}', {}, {})), '')
+         FROM audit_events WHERE seq BETWEEN ? AND ?",
+        array(all),
+        array(short),
         long.join(", ")
     )
 });
@@ -120,17 +129,19 @@ pub(super) async fn run(
 
 /// Takes the next row off the beginning of `text`; `None` if it holds what is never written.
 pub(super) fn next<'a>(text: &mut &'a str) -> Option<Raw<'a>> {
+    let apart = text.strip_prefix(APART);
     let mut values = Values {
-        rest: text.strip_prefix('[')?,
+        rest: apart.unwrap_or(text).strip_prefix('[')?,
     };
-    let salt = hex::decode(values.text()?).ok()?.try_into().ok()?;
+    let mut salt = Salt::default();
+    hex::decode_to_slice(values.text()?, &mut salt).ok()?;
     let (prev_hash, hash) = (values.text()?, values.text()?);
     let mut pieces = [Piece::Null; MEMBERS];
     let mut lengths = [None; LONG.len()];
     let (mut seq, mut long) = (0, 0);
     let members = SORTED.iter().zip(KINDS.iter());
     for (piece, (member, column)) in pieces.iter_mut().zip(members) {
-        if column.is_long {
+        if column.is_long && apart.is_some() {
             let kind = values.text()?;
             let length = values.next()?;
             lengths[long] = match (kind, length) {
@@ -181,31 +192,33 @@ impl<'a> Values<'a> {
             self.rest = rest;
             return Some(Piece::Null);
         }
-        if let Some(rest) = self.rest.strip_prefix('"') {
-            let mut escaped = false;
-            let mut end = 0;
-            loop {
-                match rest.as_bytes().get(end)? {
-                    b'"' => break,
-                    b'\\' => {
-                        escaped = true;
-                        end += 2;
-                    }
-                    _ => end += 1,
+        let Some(rest) = self.rest.strip_prefix('"') else {
+            let is_end = |byte: &u8| matches!(byte, b',' | b']');
+            let end = self.rest.as_bytes().iter().position(is_end)?;
+            let (number, rest) = self.rest.split_at(end);
+            self.rest = rest;
+            return number.parse().ok().map(Piece::Integer);
+        };
+        let mut end = 0;
+        let mut escaped = false;
+        loop {
+            end += plain(rest.as_bytes().get(end..)?);
+            match rest.as_bytes().get(end)? {
+                b'"' => break,
+                b'\\' => {
+                    escaped = true;
+                    end += 2;
                 }
+                _ => return None,
             }
-            self.rest = &rest[end + 1..];
-            let text = &rest[..end];
-            return Some(if escaped {
-                Piece::Escaped(text)
-            } else {
-                Piece::Text(text)
-            });
         }
-        let end = self.rest.find([',', ']'])?;
-        let (number, rest) = self.rest.split_at(end);
-        self.rest = rest;
-        number.parse().ok().map(Piece::Integer)
+        let (text, behind) = rest.split_at_checked(end)?;
+        self.rest = &behind[1..];
+        Some(if escaped {
+            Piece::Escaped(text)
+        } else {
+            Piece::Text(text)
+        })
     }
 
     // One that needs no escapes.
