@@ -73,7 +73,8 @@ impl Step {
     #[must_use]
     pub fn of(event: &Event, group: GroupId) -> Option<Self> {
         let state = |value: &Option<Value>| {
-            let state = value.as_ref().and_then(Group::read);
+            let state = value.as_ref().map(without_the_erased);
+            let state = state.as_ref().and_then(Group::read);
             state.filter(|state| state.id == group)
         };
         if !matches!(event.outcome.as_str(), "applied" | "partial") {
@@ -289,6 +290,15 @@ impl Facts {
             _ => {}
         }
     }
+}
+
+// Of a person who was erased from the trail a member without a number is left.
+fn without_the_erased(state: &Value) -> Value {
+    let mut state = state.clone();
+    if let Some(users) = state.get_mut("users").and_then(Value::as_array_mut) {
+        users.retain(|member| member.get("user_id").is_none_or(|id| !id.is_null()));
+    }
+    state
 }
 
 fn text(value: Option<&Value>) -> Option<String> {

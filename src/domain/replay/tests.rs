@@ -215,3 +215,21 @@ fn members_that_nobody_told_of_are_not_guessed() {
     };
     assert_eq!(facts.users, None, "Ann is there; who else?");
 }
+
+#[test]
+fn a_group_is_known_without_the_people_who_were_erased() {
+    let before = json!({"group_id": 7, "name": "Design", "workspaces": [3], "users": [
+        {"user_id": null, "name": "redacted", "joined": true}, {"user_id": 6, "name": "Bob"}]});
+    let event = event(&json!({"group_id": 7, "changes": [], "before": before}));
+    let step = Step::of(&event, GroupId(7)).unwrap();
+    let State::Present(facts) = at(&[], &[step], State::Unknown) else {
+        panic!("it was there");
+    };
+    let ids: Vec<_> = facts
+        .users
+        .unwrap()
+        .iter()
+        .map(|member| member.id.0)
+        .collect();
+    assert_eq!(ids, [6]);
+}
