@@ -93,3 +93,26 @@ async fn an_export_that_cannot_be_recorded_is_none() {
     );
     assert_eq!(output.stdout, b"");
 }
+
+#[tokio::test]
+async fn a_backup_for_which_there_is_no_room_leaves_nothing_behind() {
+    let folder = tempfile::tempdir().unwrap();
+    let database = folder.path().join("tollgate.db");
+    seed::days(&database).await;
+    let copies = folder.path().join("copies");
+    std::fs::create_dir(&copies).unwrap();
+    // The system lets no file grow beyond a few kilobytes, and says so instead of ending the process.
+    let output = Command::new("sh")
+        .args(["-c", "trap '' XFSZ; ulimit -f 64; exec \"$@\"", "sh"])
+        .arg(env!("CARGO_BIN_EXE_tollgate"))
+        .args(["audit", "--database"])
+        .arg(&database)
+        .arg("backup")
+        .arg(copies.join("copy.db"))
+        .output()
+        .unwrap();
+    let error = failed(&output, 1);
+    assert!(error.starts_with("tollgate: cannot write"), "{error}");
+    let left: Vec<_> = std::fs::read_dir(&copies).unwrap().collect();
+    assert!(left.is_empty(), "{left:?}");
+}
