@@ -138,3 +138,35 @@ async fn limits_and_plans_refuse_a_change_as_well() {
     "#);
     gate.stop().await;
 }
+
+#[tokio::test]
+async fn a_body_of_the_largest_size_and_names_of_any_kind_are_kept_whole() {
+    let toggl = toggl().await;
+    let gate = Gateway::before(&toggl).start().await;
+    let ann = gate.client("ann");
+    // To the byte what `audit.max_body_size` allows.
+    let (head, tail) = (r#"[{"op":"add","path":"/users","value":["#, "7002]}]");
+    let room = (1 << 20) - head.len() - tail.len();
+    let body = format!(
+        "{head}{}{}{tail}",
+        "7002,".repeat(room / 5),
+        " ".repeat(room % 5)
+    );
+    assert_eq!(body.len(), 1 << 20);
+    let change = ann
+        .ask(Method::PATCH, group(ORG, DESIGN))
+        .body(body.clone());
+    change.await.assert_status(400);
+    let name = "a\u{202e}b\u{0}c\u{1b}[2J\u{feff}\u{200d}\u{1f469}\u{e0041}\u{301}\u{2028}\"'<\\";
+    ann.put(group(ORG, DESIGN), json!({ "name": name }))
+        .await
+        .assert_ok();
+    let events = gate.events().await;
+    assert_eq!(events[0].request.body, Some(body));
+    assert_eq!(events[0].flags, json!([]));
+    assert_eq!(events[1].target.group_name.as_deref(), Some(name));
+    assert_eq!(events[1].changes[0]["to"], name);
+    let summary = &events[1].summary;
+    assert!(!summary.chars().any(char::is_control), "{summary:?}");
+    gate.stop().await;
+}
