@@ -222,8 +222,12 @@ async fn measure(kind: Kind, rows: i64) {
 #[tokio::main]
 async fn main() {
     let words: Vec<String> = std::env::args().skip(1).collect();
+    // `cargo test --all-targets` starts benches too, without a word, to see that they start.
     let number = |word: &String| word.parse::<i64>().ok();
-    let rows = words.iter().find_map(number).unwrap_or(100_000);
+    let Some(rows) = words.iter().find_map(number) else {
+        println!("say how many rows to check: COUNT, and small or mix for one kind alone");
+        return;
+    };
     let kinds = [Kind::Small, Kind::Mix];
     let is_named = |kind: &Kind| words.iter().any(|word| word == kind.name());
     let all = !kinds.iter().any(is_named);
