@@ -72,6 +72,12 @@ fn is_read(method: &str, path: &str) -> bool {
             && template
                 .iter()
                 .zip(&segments)
-                .all(|(part, segment)| part.starts_with('{') || part == segment)
+                .all(|(part, segment)| match part.split_once('{') {
+                    // `time_entries.{extension}`
+                    Some((start, _)) => segment
+                        .strip_prefix(start)
+                        .is_some_and(|rest| !rest.is_empty()),
+                    None => part == segment,
+                })
     })
 }
