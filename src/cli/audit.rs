@@ -94,7 +94,7 @@ enum Command {
 
     /// Show the groups of an organization as they stood at a time
     #[command(
-        after_help = "Put together from what the events before and after that time say. What nobody told is not known, and said to be.\n\nExample: who was in which group on Monday at nine?\n  tollgate audit groups 4123 --at 2026-11-23T09:00:00Z"
+        after_help = "Put together from what the events before and after that time say; a group without events is shown as it was last seen. What nobody told is not known, and said to be.\n\nExample: who was in which group on Monday at nine?\n  tollgate audit groups 4123 --at 2026-11-23T09:00:00Z"
     )]
     Groups(groups::GroupsArgs),
 

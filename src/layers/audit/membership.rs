@@ -5,6 +5,8 @@
 //! afterwards; where none can be had, what the request makes certain is told and flagged
 //! `after-assumed`.
 
+use std::collections::BTreeSet;
+
 use jiff::Timestamp;
 use tower::Service;
 
@@ -13,7 +15,7 @@ use super::account::Account;
 use super::facts::{Facts, all_told};
 use super::lists::Lists;
 use crate::domain::action::{Action, Outcome};
-use crate::domain::diff::{Change as Difference, difference_of_groups, sentence_of_groups};
+use crate::domain::diff::{Change as Difference, Field, difference_of_groups, sentence_of_groups};
 use crate::domain::door::Door;
 use crate::domain::endpoint::{Change, List};
 use crate::domain::event::Flag;
@@ -79,7 +81,7 @@ pub(super) fn tell(
     };
     for change in &mut changes {
         if let (None, Some(id)) = (&change.label, change.id)
-            && change.field == crate::domain::diff::Field::Users
+            && change.field == Field::Users
         {
             change.label = facts.name_of(UserId(id));
         }
@@ -138,11 +140,8 @@ impl Shown {
 
 // An assumption is recorded as one, and never becomes knowledge: what it is about is known no longer.
 fn doubtful(changes: &[Difference], one: Option<GroupId>, facts: &Facts) -> Vec<Fact> {
-    let mut groups: Vec<GroupId> = changes
-        .iter()
-        .filter_map(|change| change.group_id.or(one))
-        .collect();
-    groups.dedup();
+    let named = changes.iter();
+    let groups: BTreeSet<GroupId> = named.filter_map(|change| change.group_id.or(one)).collect();
     if groups.is_empty() {
         return vec![Fact::DoubtfulGroups(facts.organization)];
     }
