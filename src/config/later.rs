@@ -4,7 +4,7 @@
 //! taken in silence. A feature that arrives takes its line out here, and nothing else changes.
 
 use super::values::Values;
-use super::{Config, Filters, GuardMode, Mode, Pace};
+use super::{Config, Filters, GuardMode, Mode};
 
 /// The tables of a later version.
 pub(super) const TABLES: [&str; 2] = ["sink", "admin.tokens"];
@@ -31,11 +31,6 @@ pub(super) fn refuse(config: &Config, values: &mut Values) {
             "cache.filters",
             config.cache.filters != Filters::Off,
             "leave it at `off`",
-        ),
-        (
-            "quota.pace",
-            config.quota.pace == Pace::Always,
-            "leave it at `after-429`",
         ),
         (
             "guard.mode",

@@ -154,7 +154,9 @@ impl CacheLayer {
         let Endpoint::List(list) = call.endpoint else {
             let why = match call.endpoint {
                 Endpoint::Change(_) => Why::Method,
-                Endpoint::List(_) | Endpoint::Me | Endpoint::Read => Why::Bypass(Bypass::NotCached),
+                Endpoint::List(_) | Endpoint::Me(_) | Endpoint::Read(_) => {
+                    Why::Bypass(Bypass::NotCached)
+                }
             };
             return Consider::Pass(why);
         };
