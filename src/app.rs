@@ -35,6 +35,7 @@ use crate::domain::endpoint::Touches;
 use crate::layers::Peer;
 use crate::layers::audit::{RECENT, Recent, Recorder, Turns};
 use crate::layers::cache::CacheLayer;
+use crate::ledger::Keeper;
 use crate::metrics::Metrics;
 use crate::people::{Lookup, People};
 use crate::quota::{self, Quota};
@@ -59,6 +60,7 @@ pub struct App {
     retention: (Retention, Clock),
     tasks: TaskTracker,
     watches: Vec<Watch>,
+    keeper: Keeper,
 }
 
 /// As many events as a start looks back over.
@@ -116,7 +118,10 @@ impl App {
         let store_handle = Arc::new(store.clone());
         let trail: Arc<dyn Trail> = Arc::<SqliteStore>::clone(&store_handle);
         let known: Arc<dyn KnownGroups> = Arc::<SqliteStore>::clone(&store_handle);
-        let identities: Arc<dyn Identities> = store_handle;
+        let identities: Arc<dyn Identities> = Arc::<SqliteStore>::clone(&store_handle);
+        let expenses = Arc::<SqliteStore>::clone(&store_handle);
+        let keeper = Keeper::new(quota.clone(), expenses, clock.clone());
+        keeper.restore().await?;
         let people = People::new(
             identities,
             lookup(&config, &upstream)?,
@@ -176,6 +181,8 @@ impl App {
             metrics: metrics.clone(),
             public_metrics: config.admin.public_metrics,
             readiness: Readiness::new(trail),
+            keeper: keeper.clone(),
+            clock: clock.clone(),
         });
         let signing = SigningKey::of(&key);
         let signer = Signer::new(store.clone(), signing, clock.clone(), Due::default()).await?;
@@ -221,6 +228,7 @@ impl App {
             retention,
             tasks,
             watches: watches.collect(),
+            keeper,
         })
     }
 
@@ -259,6 +267,7 @@ impl App {
             retention,
             tasks,
             watches,
+            keeper,
             ..
         } = self;
         for watch in watches {
@@ -276,8 +285,14 @@ impl App {
             Server::new(listener, limits).run(move |_| served(router.clone()), stop.clone());
         let old = prune(store.clone(), retention, stop.clone());
         // One grace for all: connections first, then what their callers left behind.
-        let (deadline, (), (), (), ()) =
-            tokio::join!(deadline, proxy, admin, signer.run(stop.clone()), old);
+        let (deadline, (), (), (), (), ()) = tokio::join!(
+            deadline,
+            proxy,
+            admin,
+            signer.run(stop.clone()),
+            old,
+            keeper.clone().run(stop.clone())
+        );
         tasks.close();
         if tokio::time::timeout_at(deadline, tasks.wait())
             .await
@@ -286,6 +301,10 @@ impl App {
             tracing::warn!(
                 "Some changes have no outcome yet; the next start records them as unknown"
             );
+        }
+        // After the last request was counted.
+        if let Err(error) = keeper.flush().await {
+            tracing::warn!(%error, "What the quota was spent on at last could not be written");
         }
         store.close().await;
     }

@@ -29,6 +29,7 @@ pub mod config;
 pub mod domain;
 pub mod error;
 pub mod layers;
+pub mod ledger;
 pub mod metrics;
 pub mod people;
 pub mod quota;

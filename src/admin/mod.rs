@@ -4,6 +4,7 @@
 //! the bearer token, also what does not exist. The page and the API will stand beside them.
 
 mod auth;
+mod quota;
 mod readiness;
 
 use axum::Router;
@@ -15,6 +16,8 @@ use serde_json::json;
 
 pub use self::auth::Token;
 pub use self::readiness::Readiness;
+use crate::clock::Clock;
+use crate::ledger::Keeper;
 use crate::metrics::Metrics;
 
 /// What the admin side shows.
@@ -28,6 +31,10 @@ pub struct Admin {
     pub public_metrics: bool,
     /// Whether changes can be recorded.
     pub readiness: Readiness,
+    /// Who spent the quota.
+    pub keeper: Keeper,
+    /// What time it is.
+    pub clock: Clock,
 }
 
 /// The routes.
@@ -41,6 +48,7 @@ pub fn router(admin: Admin) -> Router {
     } else {
         (open, metrics)
     };
+    let closed = closed.route("/api/quota", get(quota::get));
     let token = admin.token.clone();
     // The fallback too: who has no token does not learn what there is.
     let closed = closed

@@ -12,15 +12,15 @@ mod export;
 mod groups;
 mod history;
 mod list;
-mod moment;
+pub(super) mod moment;
 mod operator;
 mod pages;
 mod prune;
 mod redact;
 mod show;
-mod table;
+pub(super) mod table;
 mod tail;
-mod text;
+pub(super) mod text;
 mod verify;
 mod which;
 

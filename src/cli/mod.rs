@@ -7,6 +7,7 @@ pub mod audit;
 pub mod config;
 pub mod demo;
 pub mod environment;
+pub mod quota;
 pub mod serve;
 pub mod simulate;
 
@@ -45,6 +46,8 @@ enum Command {
     Simulate(simulate::Args),
     /// Ask the audit trail
     Audit(audit::AuditArgs),
+    /// Tell who spent the quota, what is left and when it will be gone
+    Quota(quota::Args),
     /// Check or show the configuration
     Config(config::ConfigArgs),
     /// Print a shell's completions
@@ -85,6 +88,7 @@ fn run(command: Command) -> anyhow::Result<()> {
         Command::Serve(args) => in_runtime(serve::run(args)),
         Command::Demo(args) => in_runtime(demo::run(args)),
         Command::Audit(args) => in_runtime(async move { args.run(&Clock::system()).await }),
+        Command::Quota(args) => in_runtime(async move { args.run(&Clock::system()).await }),
         Command::Simulate(args) => in_runtime(simulate::run(args)),
     }
 }

@@ -5,6 +5,7 @@
 //! time of a request and shows itself nowhere: it has no `Display`, and its `Debug` is a word.
 
 use std::fmt;
+use std::str::FromStr;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
@@ -154,6 +155,18 @@ impl BodyDigest {
 impl fmt::Debug for BodyDigest {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "BodyDigest({} bytes)", self.size)
+    }
+}
+
+// === impl Fingerprint ===
+
+impl FromStr for Fingerprint {
+    type Err = hex::FromHexError;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        let mut bytes = [0; 32];
+        hex::decode_to_slice(text, &mut bytes)?;
+        Ok(Self(bytes))
     }
 }
 

@@ -20,4 +20,5 @@ pub mod replay;
 pub mod row;
 mod sha256;
 
+pub mod spending;
 pub mod usage;

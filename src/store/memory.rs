@@ -14,7 +14,7 @@ use jiff::Timestamp;
 use self::drift::Unsettled;
 use super::sqlite::salt;
 use super::stored::Stored;
-use super::{Fact, Identities, KnownGroups, Learned, StoreError, Trail};
+use super::{Expenses, Fact, Identities, KnownGroups, Learned, Spent, StoreError, Trail};
 use crate::clock::rfc3339;
 use crate::domain::caller::Person;
 use crate::domain::drift::View;
@@ -22,6 +22,8 @@ use crate::domain::event::{Draft, Intent};
 use crate::domain::group::{Group, ProjectGroup};
 use crate::domain::ids::{GroupId, OrganizationId, ProjectGroupId, UserId, WorkspaceId};
 use crate::domain::row::{GENESIS, Link, Row};
+use crate::domain::spending::Ledger;
+use crate::domain::usage::{Left, Usage};
 
 /// The fake. Clones share what they hold.
 #[derive(Clone, Debug, Default)]
@@ -43,6 +45,8 @@ struct Held {
     views: HashMap<(String, OrganizationId), View>,
     unsettled: Vec<Unsettled>,
     people: HashMap<String, (Timestamp, Person)>,
+    usage: Vec<Usage>,
+    left: Vec<Left>,
 }
 
 // === impl MemoryStore ===
@@ -281,6 +285,66 @@ impl KnownGroups for MemoryStore {
             let _ = held.observe(&learned);
             held.learn(learned);
         }
+    }
+}
+
+#[async_trait]
+impl Expenses for MemoryStore {
+    async fn spend(&self, spent: Spent) -> Result<(), StoreError> {
+        let mut held = self.writable()?;
+        for more in spent.usage {
+            let same = |known: &&mut Usage| {
+                let key = |usage: &Usage| {
+                    let Usage {
+                        hour,
+                        credential_id,
+                        pool,
+                        tool,
+                        endpoint,
+                        ..
+                    } = usage.clone();
+                    (hour, credential_id, pool, tool, endpoint)
+                };
+                key(known) == key(&more)
+            };
+            match held.usage.iter_mut().find(same) {
+                Some(known) => known.counts = known.counts.plus(more.counts),
+                None => held.usage.push(more),
+            }
+        }
+        for news in spent.left {
+            let of = |left: &Left| (left.credential_id.clone(), left.pool);
+            if held
+                .left
+                .iter()
+                .any(|left| of(left) == of(&news) && left.told_at > news.told_at)
+            {
+                continue;
+            }
+            held.left.retain(|left| of(left) != of(&news));
+            held.left.push(news);
+        }
+        if let Some(before) = spent.forget_before {
+            held.usage.retain(|usage| usage.hour >= before);
+            held.left.retain(|left| left.told_at >= before);
+        }
+        Ok(())
+    }
+
+    async fn ledger(&self, since: Timestamp) -> Result<Ledger, StoreError> {
+        let held = self.held();
+        let since = since.as_second().div_euclid(3600) * 3600;
+        let recent = |usage: &&Usage| usage.hour.as_second() >= since;
+        let people = held.people.iter();
+        let workspaces = held.workspaces.iter();
+        Ok(Ledger {
+            usage: held.usage.iter().filter(recent).cloned().collect(),
+            left: held.left.clone(),
+            people: people
+                .map(|(id, (_, person))| (id.clone(), person.clone()))
+                .collect(),
+            workspaces: workspaces.map(|(id, (_, of))| (*id, *of)).collect(),
+        })
     }
 }
 

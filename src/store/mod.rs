@@ -21,6 +21,8 @@ use crate::domain::caller::Person;
 use crate::domain::event::{Draft, Intent};
 use crate::domain::group::{Group, ProjectGroup};
 use crate::domain::ids::{GroupId, OrganizationId, ProjectGroupId, UserId, WorkspaceId};
+use crate::domain::spending::Ledger;
+use crate::domain::usage::{Left, Usage};
 
 /// The audit trail's writing side.
 #[async_trait]
@@ -103,6 +105,31 @@ pub trait Identities: Send + Sync + 'static {
         person: &Person,
         at: Timestamp,
     ) -> Result<(), StoreError>;
+}
+
+/// What the quota was spent on.
+#[async_trait]
+pub trait Expenses: Send + Sync + 'static {
+    /// Adds up what was counted and keeps what was left. Returns when it would survive a power cut.
+    ///
+    /// # Errors
+    ///
+    /// When nothing of it was written.
+    async fn spend(&self, spent: Spent) -> Result<(), StoreError>;
+
+    /// What was counted in the hours since, the one of `since` included; and what else a report needs.
+    async fn ledger(&self, since: Timestamp) -> Result<Ledger, StoreError>;
+}
+
+/// What was counted and told since it was last written down.
+#[derive(Clone, Debug, Default)]
+pub struct Spent {
+    /// To be added to what is there.
+    pub usage: Vec<Usage>,
+    /// To take the place of what was told before.
+    pub left: Vec<Left>,
+    /// What is older goes.
+    pub forget_before: Option<Timestamp>,
 }
 
 /// Something that became known of the world upstream, and when it was true.

@@ -9,7 +9,7 @@ use self::drift::*;
 use super::memory::MemoryStore;
 use super::sqlite::SqliteStore;
 use super::stored::Stored;
-use super::{Fact, Identities, KnownGroups, Learned, Trail};
+use super::{Expenses, Fact, Identities, KnownGroups, Learned, Spent, Trail};
 use crate::clock::Clock;
 use crate::domain::action::{Action, Outcome};
 use crate::domain::caller::Person;
@@ -20,6 +20,7 @@ use crate::domain::group::{Group, ProjectGroup};
 use crate::domain::ids::{
     EventId, GroupId, OrganizationId, ProjectGroupId, ProjectId, UserId, WorkspaceId,
 };
+use crate::domain::usage::{Counts, Left, Pool, Usage};
 
 pub(crate) const ORG: OrganizationId = OrganizationId(1);
 
@@ -122,7 +123,7 @@ pub(crate) fn assert_chained(rows: &[Stored]) {
 }
 
 /// What a test may look at besides the traits.
-trait Store: Trail + KnownGroups + Identities + Clone {
+trait Store: Trail + KnownGroups + Identities + Expenses + Clone {
     async fn rows(&self) -> Vec<Stored>;
     async fn intents_left(&self) -> usize;
 }
@@ -355,6 +356,49 @@ async fn an_identity_is_remembered_with_its_time(store: impl Store) {
     );
 }
 
+async fn what_was_spent_is_added_up_and_forgotten_when_it_is_old(store: impl Store) {
+    let usage = |hour: i64, upstream: i64| Usage {
+        hour: at(hour * 3600),
+        credential_id: "ab".repeat(32),
+        pool: Pool::Organization(ORG),
+        tool: "hr-sync".into(),
+        endpoint: "GET /me".into(),
+        counts: Counts {
+            upstream,
+            cached: 1,
+            ..Counts::default()
+        },
+    };
+    let left = |seconds: i64, remaining: u64| Left {
+        credential_id: "ab".repeat(32),
+        pool: Pool::Me,
+        remaining,
+        resets_at: at(3600),
+        told_at: at(seconds),
+        message: Some("hourly limit".into()),
+    };
+    let spend = async |usage: Vec<Usage>, left: Vec<Left>, forget_before| {
+        let spent = Spent {
+            usage,
+            left,
+            forget_before,
+        };
+        store.spend(spent).await.unwrap();
+    };
+    spend(vec![usage(0, 2), usage(1, 5)], vec![left(10, 7)], None).await;
+    spend(vec![usage(1, -1)], vec![left(9, 8)], None).await;
+    let ledger = store.ledger(at(0)).await.unwrap();
+    let counted: Vec<_> = ledger.usage.iter().map(|one| one.counts.upstream).collect();
+    assert_eq!(counted, [2, 4]);
+    assert_eq!(ledger.usage[1].counts.cached, 2);
+    assert_eq!(ledger.left, [left(10, 7)], "older news never overwrites");
+    let since = store.ledger(at(3700)).await.unwrap();
+    assert_eq!(since.usage.len(), 1, "the hour that it lies in");
+    spend(vec![], vec![], Some(at(3600))).await;
+    let ledger = store.ledger(at(0)).await.unwrap();
+    assert_eq!((ledger.usage.len(), ledger.left.len()), (1, 0));
+}
+
 async fn many_at_once_make_one_chain(store: impl Store) {
     let tasks: Vec<_> = (0..200)
         .map(|n| {
@@ -407,6 +451,7 @@ suite! {
     older_news_never_overwrites_newer
     names_come_from_the_lists_of_their_organization
     an_identity_is_remembered_with_its_time
+    what_was_spent_is_added_up_and_forgotten_when_it_is_old
     many_at_once_make_one_chain
     a_change_made_elsewhere_is_recorded_once
     a_list_while_a_change_is_under_way_is_not_compared

@@ -12,6 +12,7 @@ mod chained;
 mod fresh;
 mod harness;
 mod isolated;
+mod quota;
 mod recorded;
 mod secret;
 mod transparent;

@@ -68,13 +68,13 @@ pub fn table_of(events: &[Event], columns: &[Column], width: Option<u16>) -> Str
 
 /// How a table is shown. Through a pipe: as wide as it gets, without colour, with the times as they are.
 #[derive(Clone, Copy, Debug, Default)]
-pub(super) struct Look {
+pub(in crate::cli) struct Look {
     /// The width that it has to fit.
-    pub(super) width: Option<u16>,
+    pub(in crate::cli) width: Option<u16>,
     /// Whether outcomes have colours.
-    pub(super) colour: bool,
+    pub(in crate::cli) colour: bool,
     /// Told from now, such as `3 min ago`.
-    pub(super) now: Option<Timestamp>,
+    pub(in crate::cli) now: Option<Timestamp>,
 }
 
 /// The same, shown like that.
@@ -98,7 +98,7 @@ pub(super) fn table_as(events: &[Event], columns: &[Column], look: Look) -> Stri
 }
 
 /// A table without rows, in the form that all have.
-pub(super) fn empty(look: Look, titles: impl IntoIterator<Item = &'static str>) -> Table {
+pub(in crate::cli) fn empty(look: Look, titles: impl IntoIterator<Item = &'static str>) -> Table {
     let mut table = Table::new();
     table.load_style(NOTHING).set_header(titles);
     match look.width {
@@ -121,7 +121,7 @@ pub(super) fn empty(look: Look, titles: impl IntoIterator<Item = &'static str>) 
 }
 
 /// The table as text.
-pub(super) fn lines(table: &mut Table) -> String {
+pub(in crate::cli) fn lines(table: &mut Table) -> String {
     // Two spaces between columns, none at the edge.
     for column in table.column_iter_mut() {
         column.set_padding((0, 2));
@@ -219,6 +219,6 @@ impl Column {
 }
 
 /// How wide the terminal is, if there is one.
-pub(super) fn terminal_width() -> Option<u16> {
+pub(in crate::cli) fn terminal_width() -> Option<u16> {
     Table::new().width()
 }

@@ -9,7 +9,7 @@ use crate::domain::event::{Event, Target};
 
 /// Escapes what would move the cursor, break the line, turn the direction of reading around, or not be
 /// seen: a name that looks like another one must not be another one.
-pub(super) fn plain(text: &str) -> Cow<'_, str> {
+pub(in crate::cli) fn plain(text: &str) -> Cow<'_, str> {
     if text.is_ascii() && !text.bytes().any(|byte| byte.is_ascii_control()) {
         return Cow::Borrowed(text);
     }
@@ -53,7 +53,7 @@ fn is_hidden(char: char) -> bool {
 }
 
 /// `2026-11-24 16:48:29`, of a time as it is stored.
-pub(super) fn time(stored: &str) -> String {
+pub(in crate::cli) fn time(stored: &str) -> String {
     let seconds = stored.get(..19).unwrap_or(stored);
     plain(&seconds.replacen('T', " ", 1)).into_owned()
 }

@@ -16,6 +16,7 @@ mod query;
 mod reader;
 mod recover;
 mod redact;
+mod usage;
 mod verify;
 mod write;
 mod writer;
@@ -38,12 +39,13 @@ pub use self::redact::{Changes, Mentions, RedactError, Redacted};
 pub use self::verify::{Fault, Verdict};
 pub(in crate::store) use self::write::salt;
 use self::writer::{Sender, Write, Writer};
-use super::{Identities, KnownGroups, Learned, StoreError, Trail};
+use super::{Expenses, Identities, KnownGroups, Learned, Spent, StoreError, Trail};
 use crate::clock::Clock;
 use crate::domain::caller::Person;
 use crate::domain::event::{Draft, Intent};
 use crate::domain::group::{Group, ProjectGroup};
 use crate::domain::ids::{GroupId, OrganizationId, ProjectGroupId, UserId, WorkspaceId};
+use crate::domain::spending::Ledger;
 
 /// The store. Cloning is cheap; when the last clone is gone, the writer finishes by itself.
 #[derive(Clone, Debug)]
@@ -190,6 +192,17 @@ impl Identities for SqliteStore {
     ) -> Result<(), StoreError> {
         let write = Write::Remember(credential_id.to_owned(), person.clone(), at);
         self.sender.write(write).await
+    }
+}
+
+#[async_trait]
+impl Expenses for SqliteStore {
+    async fn spend(&self, spent: Spent) -> Result<(), StoreError> {
+        self.sender.write(Write::Spend(Box::new(spent))).await
+    }
+
+    async fn ledger(&self, since: Timestamp) -> Result<Ledger, StoreError> {
+        self.reader.ledger(since).await
     }
 }
 

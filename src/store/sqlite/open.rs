@@ -26,7 +26,7 @@ pub(super) const APPLICATION_ID: i64 = 0x546f_6c6c;
 const BUSY_TIMEOUT: Duration = Duration::from_secs(5);
 
 // In order; an applied file never changes.
-const MIGRATIONS: [(&str, &str); 6] = [
+const MIGRATIONS: [(&str, &str); 7] = [
     (
         "audit",
         include_str!("../../../migrations/sqlite/0001_audit.sql"),
@@ -50,6 +50,10 @@ const MIGRATIONS: [(&str, &str); 6] = [
     (
         "questions",
         include_str!("../../../migrations/sqlite/0006_questions.sql"),
+    ),
+    (
+        "quota",
+        include_str!("../../../migrations/sqlite/0008_quota.sql"),
     ),
 ];
 

@@ -21,11 +21,11 @@ use tokio::sync::{mpsc, oneshot, watch};
 
 use super::drift::{self, Noticed};
 use super::presence::Presence;
-use super::{checkpoints, learn, prune, write};
+use super::{checkpoints, learn, prune, usage, write};
 use crate::domain::caller::Person;
 use crate::domain::event::{Draft, Intent};
 use crate::domain::row::Link;
-use crate::store::{Learned, StoreError, views};
+use crate::store::{Learned, Spent, StoreError, views};
 
 /// How many commands one transaction takes at most.
 const BATCH: usize = 256;
@@ -47,6 +47,8 @@ pub(super) enum Write {
     Learn(Vec<Learned>),
     /// Keep who is behind a credential.
     Remember(String, Person, Timestamp),
+    /// Add up what the quota was spent on.
+    Spend(Box<Spent>),
     /// Keep a signed checkpoint, by the row it is about.
     Checkpoint(i64, String),
     /// Remove the oldest rows, some of those up to this one, as an event of the trail says.
@@ -323,6 +325,7 @@ async fn apply(connection: &mut SqliteConnection, jobs: &[Job]) -> Result<Applie
             Write::Remember(credential_id, person, at) => {
                 learn::person(connection, credential_id, person, *at).await?;
             }
+            Write::Spend(spent) => usage::keep(connection, spent).await?,
             Write::Checkpoint(seq, note) => checkpoints::keep(connection, *seq, note).await?,
             Write::Forget(up_to) => prune::forget(connection, *up_to).await?,
             Write::Probe(now) => write::probe(connection, *now).await?,
