@@ -246,8 +246,8 @@ mod tests {
             ..Person::default()
         };
         for caller in [ann(), bob()] {
-            let remembered = store.remember(&caller.to_string(), &person, now());
-            remembered.await.unwrap();
+            let id = caller.to_string();
+            store.remember(&id, &person, now()).await.unwrap();
         }
 
         let (keeper, quota) = self::keeper(&store);

@@ -197,18 +197,22 @@ impl People {
         headers.insert(USER_AGENT, HeaderValue::from_static(agent));
         let at = self.0.clock.now();
         let sent = Instant::now();
-        self.0.quota.sent(&Asking {
+        let asking = Asking {
             caller: fingerprint,
             pool: Pool::Me,
             endpoint: "GET /me",
             tool: Some(&OWN),
-        });
-        let answer = lookup
-            .client
-            .clone()
-            .oneshot(request)
-            .await
-            .map_err(|_| "no answer")?;
+        };
+        self.0.quota.sent(&asking);
+        let answer = match lookup.client.clone().oneshot(request).await {
+            Ok(answer) => answer,
+            Err(error) => {
+                if matches!(error, ProxyError::ConnectFailed(_)) {
+                    self.0.quota.not_sent(&asking);
+                }
+                return Err("no answer");
+            }
+        };
         if let Some(reading) = Reading::of(answer.headers(), Instant::now()) {
             self.0.quota.note(fingerprint, Pool::Me, sent, reading);
         }

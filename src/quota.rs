@@ -189,6 +189,13 @@ impl Quota {
         seat.spent(now);
     }
 
+    /// That request reached nobody.
+    pub fn not_sent(&self, asking: &Asking<'_>) {
+        let seat = self.seat(asking.caller, asking.pool);
+        let now = Instant::now();
+        seat.count(asking.tool, asking.endpoint, Use::Upstream, -1, now);
+    }
+
     /// Takes over what the answer to a request that was `sent` then told.
     pub fn note(&self, caller: Fingerprint, pool: Pool, sent: Instant, reading: Reading) {
         let heard = Heard::Figures(reading);

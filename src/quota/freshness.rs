@@ -2,10 +2,10 @@
 //!
 //! **Guarantee**: pure, and it does not swing. A list that is in use costs one request each time it
 //! expires. Asked whether one is over, at a moment when `spendable` requests may be spent until the
-//! reset: one for each of the `lists` would be spent now, and what is left then has to last, so the time
-//! is `lists × resets_in / (spendable − lists)`. Then the next answer is the same time again, because
-//! what is left and the time to the reset shrink alike. What else is spent is measured apart from what
-//! expiring lists cost: otherwise a longer time would look like a lower need, and shorten itself.
+//! reset: one would be spent now, and what is left then has to last, so the time is
+//! `lists × resets_in / (spendable − 1)`. Then the next answer is the same time again, because what is
+//! left and the time to the reset shrink alike. What else is spent is measured apart from what expiring
+//! lists cost: otherwise a longer time would look like a lower need, and shorten itself.
 //!
 //! `docs/quota.md` shows it in a picture.
 
@@ -72,7 +72,7 @@ impl Need {
             // One for each, and the next one is due when there are more again.
             return ttl;
         }
-        let afterwards = spendable - lists;
+        let afterwards = spendable - 1.0;
         if afterwards <= 0.0 {
             return most;
         }
@@ -209,14 +209,14 @@ mod tests {
     fn with_too_little_it_is_fresh_as_long_as_it_takes() {
         assert_eq!(
             seconds(need(30, 3600, 3)),
-            635,
-            "of 20 requests 3 now, 17 for an hour"
+            568,
+            "of 20 requests one now, 19 for an hour"
         );
         let others = Need {
             others: 10.0 / 3600.0,
             ..need(30, 3600, 3)
         };
-        assert_eq!(seconds(others), 1542, "10 of the 20 go elsewhere");
+        assert_eq!(seconds(others), 1200, "10 of the 20 go elsewhere");
     }
 
     #[test]
@@ -253,9 +253,9 @@ mod tests {
                 }
             }
         }
-        assert!((10..=13).contains(&remaining), "{remaining} left");
+        assert!((10..=11).contains(&remaining), "{remaining} left");
         let (least, most) = (gaps.iter().min().unwrap(), gaps.iter().max().unwrap());
-        assert!(*least >= 500 && *most <= 800, "{gaps:?}");
+        assert!(*least >= 550 && *most <= 650, "{gaps:?}");
     }
 
     #[tokio::test(start_paused = true)]

@@ -161,7 +161,7 @@ async fn lists_in_use_are_fresh_for_longer_when_little_is_left() {
     told(&quota, ann(), ORG, 240, 3600);
     assert_eq!(freshness(), ttl);
     told(&quota, ann(), ORG, 30, 3600);
-    assert_eq!(freshness().as_secs(), 635);
+    assert_eq!(freshness().as_secs(), 568);
     told(&quota, ann(), ORG, 10, 3600);
     assert_eq!(freshness(), most);
 }
