@@ -26,6 +26,7 @@ use crate::cache::epochs::Epochs;
 use crate::cache::fills::Fills;
 use crate::cache::lists::Lists;
 use crate::cache::tags::Tags;
+use crate::cache::verdict::Freshness;
 use crate::clock::Clock;
 use crate::config::{Config, Retention};
 use crate::domain::action::Outcome;
@@ -156,7 +157,14 @@ impl App {
             fills: Fills::new(config.limits.max_in_flight),
             epochs: Arc::clone(&epochs),
             known,
-            ttl: config.cache.ttl,
+            freshness: Freshness {
+                ttl: config.cache.ttl,
+                while_revalidate: config.cache.stale_while_revalidate,
+                if_error: config.cache.stale_if_error,
+                refusal: config.cache.refusal_ttl,
+            },
+            quota: quota.clone(),
+            reserve: config.quota.reserve.into(),
             max_entry_size: bytes(config.cache.max_entry_size),
             body_timeout: config.upstream.request_timeout,
             clock: clock.clone(),

@@ -48,6 +48,14 @@ pub enum ProxyError {
     /// More requests are in flight than `limits.max_in_flight` allows. Nothing was sent.
     #[error("too many requests are in flight; try again in a moment")]
     Overloaded,
+    /// The quota is gone, and upstream would refuse the request. Nothing was sent.
+    #[error("{message}")]
+    QuotaExhausted {
+        /// What upstream said when it refused the last one.
+        message: Arc<str>,
+        /// When there will be more.
+        resets_in: Duration,
+    },
     /// The request is not one that may be passed on. Nothing was sent.
     #[error("{0}")]
     BadRequest(String),
@@ -112,6 +120,11 @@ impl ProxyError {
                 "Overloaded",
                 StatusCode::SERVICE_UNAVAILABLE,
             ),
+            Self::QuotaExhausted { .. } => (
+                "urn:tollgate:quota-exhausted",
+                "Quota exhausted",
+                StatusCode::PAYMENT_REQUIRED,
+            ),
             Self::ChangedSince(_) => (
                 "urn:tollgate:changed-since",
                 "Changed since",
@@ -147,6 +160,7 @@ impl ProxyError {
             | Self::AuditUnavailable(_)
             | Self::Overloaded
             | Self::ChangedSince(_)
+            | Self::QuotaExhausted { .. }
             | Self::BadRequest(_)
             | Self::BodyIncomplete(_) => Outcome::NotSent,
             Self::Recorded { error, .. } => error.outcome(),

@@ -6,12 +6,29 @@
 
 use std::time::Duration;
 
-use http::HeaderMap;
+use http::{HeaderMap, HeaderName};
 use moka::sync::Cache;
 use tokio::time::Instant;
 
 use crate::domain::caller::Fingerprint;
 use crate::domain::ids::OrganizationId;
+
+/// How many requests are left.
+pub const REMAINING: HeaderName = HeaderName::from_static("x-toggl-quota-remaining");
+
+/// In how many seconds there will be more.
+pub const RESETS_IN: HeaderName = HeaderName::from_static("x-toggl-quota-resets-in");
+
+/// How much is left.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Stance {
+    /// Enough, as far as anybody told.
+    Open,
+    /// What is left is for changes.
+    Reserve,
+    /// Nothing.
+    Closed,
+}
 
 /// What one answer told of the quota.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -47,10 +64,11 @@ impl Reading {
     /// Reads `X-Toggl-Quota-Remaining` and `X-Toggl-Quota-Resets-In`; `None` unless both are there.
     #[must_use]
     pub fn of(headers: &HeaderMap, now: Instant) -> Option<Self> {
-        let number = |name: &str| headers.get(name)?.to_str().ok()?.trim().parse::<u64>().ok();
-        let resets_in = Duration::from_secs(number("x-toggl-quota-resets-in")?).min(WINDOW);
+        let number =
+            |name: HeaderName| headers.get(name)?.to_str().ok()?.trim().parse::<u64>().ok();
+        let resets_in = Duration::from_secs(number(RESETS_IN)?).min(WINDOW);
         Some(Self {
-            remaining: number("x-toggl-quota-remaining")?,
+            remaining: number(REMAINING)?,
             resets_at: now + resets_in,
         })
     }
@@ -91,6 +109,16 @@ impl Readings {
         self.0
             .get(&(caller, pool))
             .filter(|reading| reading.resets_at > now)
+    }
+
+    /// How much is left.
+    #[must_use]
+    pub fn stance(&self, caller: Fingerprint, pool: Pool, reserve: u64, now: Instant) -> Stance {
+        match self.last(caller, pool, now) {
+            Some(reading) if reading.remaining == 0 => Stance::Closed,
+            Some(reading) if reading.remaining <= reserve => Stance::Reserve,
+            Some(_) | None => Stance::Open,
+        }
     }
 
     /// Whether more than `reserve` requests are left, as far as anybody told.

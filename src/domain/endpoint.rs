@@ -61,6 +61,8 @@ pub struct Change {
     pub touches: Touches,
     /// By which door, where memberships change by another endpoint than a group's.
     pub door: Option<Door>,
+    /// Whether somebody's credentials may be worth nothing after it.
+    pub renews: bool,
 }
 
 /// The numbers in a path, by the names the reference gives them.
@@ -151,6 +153,9 @@ fn classify_one(method: &Method, normal: &NormalForm<'_>) -> Result<Endpoint, Am
         ids,
         touches: touches(operation.scope, &ids),
         door: Door::of(method, operation.path).filter(|_| operation.class == Class::Membership),
+        // The others that end credentials (a password by `PUT /me`, a logout that the table does not know)
+        // touch everything as it is.
+        renews: operation.path == "/api/v9/me/reset_token",
     };
     Ok(match operation.class {
         Class::Read if is_about_the_caller(operation.path) => Endpoint::Me,
@@ -246,6 +251,7 @@ fn unlisted(path: &str) -> Endpoint {
         ids,
         touches,
         door: None,
+        renews: false,
     })
 }
 
@@ -427,6 +433,12 @@ impl Routes {
         method: &Method,
         path: &'p str,
     ) -> Option<(&'static Operation, Params<'_, 'p>)> {
+        // What is asked for is the same, but for the body (RFC 9110 §9.3.2).
+        let method = if *method == Method::HEAD {
+            &Method::GET
+        } else {
+            method
+        };
         let (_, router) = self.0.iter().find(|(known, _)| known == method)?;
         let found = router.at(path).ok()?;
         Some((found.value, found.params))

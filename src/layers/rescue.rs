@@ -124,6 +124,7 @@ fn log(error: &ProxyError) {
         ProxyError::BadRequest(_)
         | ProxyError::BodyIncomplete(_)
         | ProxyError::ChangedSince(_)
+        | ProxyError::QuotaExhausted { .. }
         | ProxyError::Overloaded => {}
         ProxyError::ConnectFailed(_) | ProxyError::ConnectionLost(_) | ProxyError::Timeout(_) => {
             tracing::warn!("{error}{cause}");
