@@ -9,8 +9,8 @@
 
 use bytes::Bytes;
 use http::header::{
-    ACCEPT_ENCODING, CACHE_CONTROL, CONTENT_LANGUAGE, CONTENT_TYPE, EXPIRES, LAST_MODIFIED, PRAGMA,
-    SERVER, VARY, VIA,
+    CACHE_CONTROL, CONTENT_LANGUAGE, CONTENT_TYPE, EXPIRES, LAST_MODIFIED, PRAGMA, SERVER, VARY,
+    VIA,
 };
 use http::{HeaderMap, HeaderName, HeaderValue, StatusCode};
 use sha2::{Digest as _, Sha256};
@@ -79,7 +79,7 @@ impl Entry {
                 headers.append(name.clone(), value.clone());
             }
         }
-        headers.insert(VARY, HeaderValue::from(ACCEPT_ENCODING));
+        headers.insert(VARY, HeaderValue::from_static("Accept-Encoding"));
         // Copied, for what came may be a piece of a larger buffer, which would stay in memory with it.
         let body = Bytes::from(Box::<[u8]>::from(body));
         let gzip = Form {

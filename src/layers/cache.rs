@@ -165,6 +165,8 @@ struct Lookup {
     list: List,
     caller: Fingerprint,
     why: Why,
+    /// Whether there is an older list that could be given out in its place.
+    has_older: bool,
 }
 
 // === impl CacheLayer ===
@@ -194,12 +196,13 @@ impl CacheLayer {
         let entry = lists.get(&key);
         let now = Instant::now();
         let verdict = verdict(entry.as_deref(), directives, now, &self.freshness);
-        let lookup = |why| Lookup {
+        let lookup = |why, has_older| Lookup {
             directives,
             key,
             list,
             caller,
             why,
+            has_older,
         };
         let Some(entry) = entry else {
             // Nothing else is decided over nothing.
@@ -207,7 +210,7 @@ impl CacheLayer {
                 Verdict::Forward(why) => why,
                 Verdict::Hit { .. } | Verdict::Revalidate { .. } => Why::UriMiss,
             };
-            return Consider::Fill(lookup(why));
+            return Consider::Fill(lookup(why, false));
         };
         let answer = |ttl, detail: Option<Detail>| {
             self.metrics
@@ -227,14 +230,14 @@ impl CacheLayer {
             }
             Verdict::Revalidate { ttl } => {
                 let answer = answer(ttl, Some(Detail::Revalidating));
-                Consider::Refresh(answer, lookup(Why::Stale))
+                Consider::Refresh(answer, lookup(Why::Stale, true))
             }
             Verdict::Forward(why) => {
                 match in_place_of_an_error(&entry, directives, now, &self.freshness) {
                     Some(ttl) if self.spares(caller, list, &entry, now) => {
                         Consider::Answer(answer(ttl, Some(Detail::Quota)))
                     }
-                    Some(_) | None => Consider::Fill(lookup(why)),
+                    older => Consider::Fill(lookup(why, older.is_some())),
                 }
             }
         }

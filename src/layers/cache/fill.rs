@@ -85,21 +85,29 @@ impl CacheLayer {
                 self.metrics.cache_request("hit");
                 return Ok(answer(&reader));
             }
-            Ok(Joined::Fetch { fill, began }) => match timeout(PATIENCE, fill.clone()).await {
-                Ok(told) => (told, began),
-                Err(_) => match self.instead(&lookup, &reader, None, Detail::Slow) {
-                    Some(answer) => return Ok(answer),
-                    None => (fill.await, began),
-                },
-            },
+            Ok(Joined::Fetch { fill, began }) if lookup.has_older => {
+                match timeout(PATIENCE, fill.clone()).await {
+                    Ok(told) => (told, began),
+                    Err(_) => match self.instead(&lookup, &reader, None, Detail::Slow) {
+                        Some(answer) => return Ok(answer),
+                        None => (fill.await, began),
+                    },
+                }
+            }
+            Ok(Joined::Fetch { fill, began }) => {
+                self.metrics.cache_request(why.metric(!began));
+                (fill.await, began)
+            }
             Err(error) => (Err(error), true),
         };
-        if let Some((status, detail)) = self.failure(&lookup, &told)
-            && let Some(answer) = self.instead(&lookup, &reader, status, detail)
-        {
-            return Ok(answer);
+        if lookup.has_older {
+            if let Some((status, detail)) = self.failure(&lookup, &told)
+                && let Some(answer) = self.instead(&lookup, &reader, status, detail)
+            {
+                return Ok(answer);
+            }
+            self.metrics.cache_request(why.metric(!began));
         }
-        self.metrics.cache_request(why.metric(!began));
         let fetched = told?;
         let Fetched::Stream(answer) = &*fetched else {
             return Ok(respond::fetched(&fetched, &reader, why, began));

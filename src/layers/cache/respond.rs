@@ -2,8 +2,7 @@
 
 use bytes::Bytes;
 use http::header::{
-    ACCEPT_ENCODING, AGE, CONTENT_ENCODING, CONTENT_LENGTH, ETAG, HeaderValue, IF_NONE_MATCH,
-    SET_COOKIE, VARY,
+    AGE, CONTENT_ENCODING, CONTENT_LENGTH, ETAG, HeaderValue, IF_NONE_MATCH, SET_COOKIE, VARY,
 };
 use http::{HeaderMap, Method, Request, Response, StatusCode};
 use tokio::time::Instant;
@@ -83,7 +82,7 @@ pub(super) fn fetched(fetched: &Fetched, reader: &Reader, why: Why, began: bool)
         } => {
             let headers = if began {
                 let mut headers = headers.clone();
-                headers.insert(VARY, HeaderValue::from(ACCEPT_ENCODING));
+                headers.insert(VARY, HeaderValue::from_static("Accept-Encoding"));
                 headers
             } else {
                 entry.headers.clone()

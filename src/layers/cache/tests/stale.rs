@@ -282,7 +282,7 @@ async fn each_gets_the_coding_that_they_take() {
     let takes = |value| with_header(testing::get("ann", LIST), "accept-encoding", value);
     let coded = setup.kept(takes("gzip")).await;
     for answer in [&plain, &coded] {
-        assert_eq!(answer.headers()["vary"], "accept-encoding");
+        assert_eq!(answer.headers()["vary"], "Accept-Encoding");
         assert!(status(answer).starts_with("tollgate; hit"));
     }
     assert!(!plain.headers().contains_key("content-encoding"));
