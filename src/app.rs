@@ -24,6 +24,7 @@ use crate::admin::{self, Admin, Readiness, Token};
 use crate::body::Body;
 use crate::cache::epochs::Epochs;
 use crate::cache::fills::Fills;
+use crate::cache::filters::Filters;
 use crate::cache::lists::Lists;
 use crate::cache::tags::Tags;
 use crate::cache::verdict::Freshness;
@@ -163,6 +164,7 @@ impl App {
                 if_error: config.cache.stale_if_error,
                 refusal: config.cache.refusal_ttl,
             },
+            filters: Filters::new(config.cache.filters),
             quota: quota.clone(),
             reserve: config.quota.reserve.into(),
             max_entry_size: bytes(config.cache.max_entry_size),

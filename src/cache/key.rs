@@ -48,6 +48,11 @@ impl CacheKey {
         self.query.is_empty()
     }
 
+    /// The names and values of the query, decoded and in order.
+    pub fn query(&self) -> impl Iterator<Item = &(Box<[u8]>, Box<[u8]>)> {
+        self.query.iter()
+    }
+
     /// Bytes of memory.
     #[must_use]
     pub fn weight(&self) -> usize {

@@ -30,6 +30,7 @@ use super::{Answer, CACHE_STATUS, Call};
 use crate::cache::entry::Entry;
 use crate::cache::epochs::Epochs;
 use crate::cache::fills::Fills;
+use crate::cache::filters::Filters;
 use crate::cache::key::CacheKey;
 use crate::cache::lists::Lists;
 use crate::cache::tags::Tags;
@@ -60,6 +61,8 @@ pub struct CacheLayer {
     pub known: Arc<dyn KnownGroups>,
     /// For how long lists are given out.
     pub freshness: Freshness,
+    /// Whether filtered lists are cut out of whole ones.
+    pub filters: Filters,
     /// What is left of the quota.
     pub quota: Readings,
     /// So many requests are left to changes.

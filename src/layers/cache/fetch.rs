@@ -22,6 +22,7 @@ use crate::body::{Body, Collected};
 use crate::cache::entry::Entry;
 use crate::cache::epochs::Snapshot;
 use crate::cache::fills::Fetched;
+use crate::cache::filters::Filter;
 use crate::cache::key::CacheKey;
 use crate::coding::{Accepted, decoded};
 use crate::domain::caller::Fingerprint;
@@ -95,6 +96,7 @@ impl Fetch {
             }));
         };
         let entry = Entry::new(self.snapshot, started, head.status, &headers, &whole);
+        self.compare(&entry);
         let entry = Arc::new(entry);
         let tag = &entry.identity.etag;
         self.layer
@@ -110,6 +112,21 @@ impl Fetch {
             headers,
             stored,
         }))
+    }
+
+    // With `cache.filters = "verify"`: a filtered list with what would have been cut out of the whole one.
+    fn compare(&self, entry: &Entry) {
+        let (filters, freshness) = (&self.layer.filters, &self.layer.freshness);
+        if !filters.compare() {
+            return;
+        }
+        let whole = Filter::of(&self.key).and_then(|(filter, whole)| {
+            let whole = self.layer.lists.as_ref()?.get(&whole)?;
+            (whole.age(entry.fetched) < freshness.ttl).then_some((filter, whole))
+        });
+        if let Some((filter, whole)) = whole.filter(|(_, whole)| whole.snapshot == entry.snapshot) {
+            filters.verify(&filter, &whole, &entry.identity.body);
+        }
     }
 
     // Who is refused a list asks again, often; and what they were given of it before is nothing that upstream

@@ -15,7 +15,9 @@ use tower::Service;
 use super::fetch::Fetch;
 use super::respond::{self, Reader};
 use super::{Answer, CACHE_STATUS, CacheLayer, Call, Lookup};
+use crate::cache::entry::Entry;
 use crate::cache::fills::{Fetched, Joined};
+use crate::cache::filters::Filter;
 use crate::cache::verdict::{
     Bypass, Detail, Verdict, Why, forwarded, hit, in_place_of_an_error, instead, verdict,
 };
@@ -62,6 +64,9 @@ impl CacheLayer {
             + 'static,
     {
         let reader = Reader::of(&call.request);
+        if let Some(answer) = self.cut(&lookup, &reader, call.request.uri().query()) {
+            return Ok(answer);
+        }
         let fetch = self.fetch(&lookup);
         let state = self.epochs.state(lookup.list, lookup.caller);
         // Who wants it newer than what is kept wants it newer than what somebody else began to fetch.
@@ -140,6 +145,34 @@ impl CacheLayer {
             // Before the fetch begins: a change that lands from here on makes its list one from before.
             snapshot: self.epochs.snapshot(lookup.list, lookup.caller),
         }
+    }
+
+    // The answer of a filtered list that a fresh whole one tells, which is kept like any other.
+    fn cut(&self, lookup: &Lookup, reader: &Reader, query: Option<&str>) -> Option<Answer> {
+        if !self.filters.answer() {
+            return None;
+        }
+        let lists = self.lists.as_ref()?;
+        let (filter, whole) = Filter::of(&lookup.key)?;
+        let whole = lists.get(&whole)?;
+        let now = Instant::now();
+        let Verdict::Hit { ttl } = verdict(Some(&whole), lookup.directives, now, &self.freshness)
+        else {
+            return None;
+        };
+        let body = filter.cut(&whole.identity.body)?;
+        let (snapshot, headers) = (whole.snapshot, &whole.headers);
+        let entry = Entry::new(snapshot, whole.fetched, whole.status, headers, &body);
+        let entry = Arc::new(entry);
+        self.tags
+            .note(lookup.caller, &entry.identity.etag, lookup.list, query);
+        if !lists.insert(lookup.key.clone(), Arc::clone(&entry)) {
+            return None;
+        }
+        self.metrics.cache_request(Detail::Filtered.metric());
+        let reading = self.reading(lookup.caller, lookup.list, now);
+        let status = hit(ttl, Some(Detail::Filtered));
+        Some(respond::kept(&entry, reader, reading, status))
     }
 
     // The answer of a list that was stored since it was looked for.

@@ -1,3 +1,4 @@
+mod filtered;
 mod stale;
 
 use std::sync::Arc;
@@ -31,9 +32,15 @@ struct Setup {
     epochs: Arc<Epochs>,
     store: MemoryStore,
     quota: Readings,
+    filters: Filters,
 }
 
 fn setup() -> Setup {
+    setup_with(crate::config::Filters::Off)
+}
+
+fn setup_with(mode: crate::config::Filters) -> Setup {
+    let filters = Filters::new(mode);
     let epochs = Epochs::with_grace(Duration::ZERO);
     let store = MemoryStore::new();
     let metrics = Metrics::new();
@@ -55,6 +62,7 @@ fn setup() -> Setup {
             if_error: TTL * 60,
             refusal: TTL / 6,
         },
+        filters: filters.clone(),
         quota: quota.clone(),
         reserve: 10,
         max_entry_size: 1 << 10,
@@ -69,6 +77,7 @@ fn setup() -> Setup {
         epochs,
         store,
         quota,
+        filters,
     }
 }
 

@@ -11,6 +11,7 @@ use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 use tollgate::cache::epochs::Epochs;
 use tollgate::cache::fills::Fills;
+use tollgate::cache::filters::Filters;
 use tollgate::cache::lists::Lists;
 use tollgate::cache::tags::Tags;
 use tollgate::cache::verdict::Freshness;
@@ -424,6 +425,7 @@ impl PlainCache {
                 if_error: Duration::ZERO,
                 refusal: Duration::ZERO,
             },
+            filters: Filters::new(tollgate::config::Filters::Off),
             quota: Readings::new(),
             reserve: 0,
             max_entry_size: 1 << 20,
