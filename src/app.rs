@@ -29,7 +29,7 @@ use crate::cache::lists::Lists;
 use crate::cache::tags::Tags;
 use crate::cache::verdict::Freshness;
 use crate::clock::Clock;
-use crate::config::{Config, Retention};
+use crate::config::{Config, Pace, Retention};
 use crate::domain::action::Outcome;
 use crate::domain::caller::Key;
 use crate::domain::checkpoint::SigningKey;
@@ -39,7 +39,7 @@ use crate::layers::audit::{RECENT, Recent, Recorder, Turns};
 use crate::layers::cache::CacheLayer;
 use crate::metrics::Metrics;
 use crate::people::{Lookup, People};
-use crate::quota::Readings;
+use crate::quota::{self, Quota};
 use crate::secret_file;
 use crate::server::{Server, ServerLimits};
 use crate::stack::{self, Parts, Proxy};
@@ -107,7 +107,8 @@ impl App {
         }
 
         let tasks = TaskTracker::new();
-        let (quota, tags) = (Readings::new(), Tags::new());
+        let quota = Quota::new(quota_settings(&config), clock.clone());
+        let tags = Tags::new();
         let upstream = Upstream::new(
             config.upstream.connect_timeout,
             config.upstream.request_timeout,
@@ -166,7 +167,6 @@ impl App {
             },
             filters: Filters::new(config.cache.filters),
             quota: quota.clone(),
-            reserve: config.quota.reserve.into(),
             max_entry_size: bytes(config.cache.max_entry_size),
             body_timeout: config.upstream.request_timeout,
             clock: clock.clone(),
@@ -371,6 +371,18 @@ fn admin_token(config: &Config) -> anyhow::Result<(Token, Option<String>)> {
     let (secret, new) = secret_file::read_or_make(&path, "the admin token's file")?;
     let text = hex::encode(secret);
     Ok((Token::new(&text), new.then_some(text)))
+}
+
+fn quota_settings(config: &Config) -> quota::Settings {
+    quota::Settings {
+        reserve: config.quota.reserve.into(),
+        pace: match config.quota.pace {
+            Pace::After429 => quota::Pace::AfterLimit,
+            Pace::Always => quota::Pace::Always,
+            Pace::Off => quota::Pace::Never,
+        },
+        max_wait: config.quota.max_wait,
+    }
 }
 
 fn lookup(config: &Config, upstream: &Upstream) -> anyhow::Result<Option<Lookup>> {

@@ -45,17 +45,27 @@ pub enum ProxyError {
     /// sent.
     #[error("{0}; nothing was sent: read it again, then decide")]
     ChangedSince(&'static str),
+    /// Upstream said not long ago that nothing is left of the caller's quota. Nothing was sent.
+    #[error("{message} Toggl said so before and was not asked again; there is more in {}", in_words(*.resets_in))]
+    QuotaExhausted {
+        /// What upstream said.
+        message: Arc<str>,
+        /// When there is more.
+        resets_in: Duration,
+    },
+    /// The caller's requests are spaced, and this one would have waited too long. Nothing was sent.
+    #[error(
+        "Toggl takes one request a second of a token, and others are waiting; nothing was sent: \
+         try again in {}",
+        in_words(*.retry_after)
+    )]
+    Paced {
+        /// When its turn would have been.
+        retry_after: Duration,
+    },
     /// More requests are in flight than `limits.max_in_flight` allows. Nothing was sent.
     #[error("too many requests are in flight; try again in a moment")]
     Overloaded,
-    /// The quota is gone, and upstream would refuse the request. Nothing was sent.
-    #[error("{message}")]
-    QuotaExhausted {
-        /// What upstream said when it refused the last one.
-        message: Arc<str>,
-        /// When there will be more.
-        resets_in: Duration,
-    },
     /// The request is not one that may be passed on. Nothing was sent.
     #[error("{0}")]
     BadRequest(String),
@@ -125,6 +135,11 @@ impl ProxyError {
                 "Quota exhausted",
                 StatusCode::PAYMENT_REQUIRED,
             ),
+            Self::Paced { .. } => (
+                "urn:tollgate:paced",
+                "Paced",
+                StatusCode::SERVICE_UNAVAILABLE,
+            ),
             Self::ChangedSince(_) => (
                 "urn:tollgate:changed-since",
                 "Changed since",
@@ -148,7 +163,17 @@ impl ProxyError {
             status: status.as_u16(),
             detail: self.to_string(),
             request_id: request_id.to_owned(),
-            retry_after: matches!(self, Self::Overloaded).then_some(1),
+            retry_after: self.retry_after(),
+        }
+    }
+
+    // In whole seconds, rounded up: who comes back then must not be too early.
+    fn retry_after(&self) -> Option<u64> {
+        match self {
+            Self::Overloaded => Some(1),
+            Self::QuotaExhausted { resets_in, .. } => Some(whole_seconds(*resets_in)),
+            Self::Paced { retry_after } => Some(whole_seconds(*retry_after)),
+            _ => None,
         }
     }
 
@@ -158,9 +183,10 @@ impl ProxyError {
         match self {
             Self::ConnectFailed(_)
             | Self::AuditUnavailable(_)
+            | Self::QuotaExhausted { .. }
+            | Self::Paced { .. }
             | Self::Overloaded
             | Self::ChangedSince(_)
-            | Self::QuotaExhausted { .. }
             | Self::BadRequest(_)
             | Self::BodyIncomplete(_) => Outcome::NotSent,
             Self::Recorded { error, .. } => error.outcome(),
@@ -168,6 +194,15 @@ impl ProxyError {
             | Self::Timeout(_)
             | Self::OutcomeUnrecorded { .. }
             | Self::Internal => Outcome::Unknown,
+        }
+    }
+
+    /// What went wrong, whether or not it is in the trail.
+    #[must_use]
+    pub fn cause(&self) -> &Self {
+        match self {
+            Self::Recorded { error, .. } => error.cause(),
+            other => other,
         }
     }
 
@@ -183,5 +218,66 @@ impl ProxyError {
     /// Wraps what went wrong with a connection.
     pub fn lost(source: impl Into<BoxError>) -> Self {
         Self::ConnectionLost(Arc::new(source.into()))
+    }
+}
+
+fn whole_seconds(duration: Duration) -> u64 {
+    let seconds = duration.as_secs() + u64::from(duration.subsec_nanos() > 0);
+    seconds.max(1)
+}
+
+/// `26 minutes and 3 seconds`
+fn in_words(duration: Duration) -> String {
+    let seconds = whole_seconds(duration);
+    let of = |count: u64, unit: &str| match count {
+        1 => format!("1 {unit}"),
+        count => format!("{count} {unit}s"),
+    };
+    match (seconds / 60, seconds % 60) {
+        (0, seconds) => of(seconds, "second"),
+        (minutes, 0) => of(minutes, "minute"),
+        (minutes, seconds) => format!("{} and {}", of(minutes, "minute"), of(seconds, "second")),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_countdown_is_told_in_words_and_never_too_short() {
+        for (millis, words) in [
+            (0, "1 second"),
+            (1001, "2 seconds"),
+            (60_000, "1 minute"),
+            (61_000, "1 minute and 1 second"),
+            (1_563_000, "26 minutes and 3 seconds"),
+            (3_600_000, "60 minutes"),
+        ] {
+            assert_eq!(in_words(Duration::from_millis(millis)), words);
+        }
+    }
+
+    #[test]
+    fn what_the_quota_refuses_was_not_sent_and_says_when_to_come_back() {
+        let gone = ProxyError::QuotaExhausted {
+            message: "You have hit your hourly limit.".into(),
+            resets_in: Duration::from_millis(90_500),
+        };
+        let problem = gone.problem("r");
+        assert_eq!((problem.status, problem.retry_after), (402, Some(91)));
+        assert_eq!(
+            problem.detail,
+            "You have hit your hourly limit. Toggl said so before and was not asked again; \
+             there is more in 1 minute and 31 seconds"
+        );
+        let paced = ProxyError::Paced {
+            retry_after: Duration::from_secs(11),
+        };
+        let problem = paced.problem("r");
+        assert_eq!((problem.status, problem.retry_after), (503, Some(11)));
+        for error in [gone, paced] {
+            assert_eq!(error.outcome(), Outcome::NotSent);
+        }
     }
 }

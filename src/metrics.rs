@@ -14,6 +14,7 @@ use prometheus_client::registry::{Registry, Unit};
 
 use crate::domain::action::{Action, Outcome};
 use crate::domain::ids::OrganizationId;
+use crate::domain::usage::Pool;
 
 /// All metrics. Cloning is cheap and shares them.
 #[derive(Clone, Debug)]
@@ -32,6 +33,9 @@ struct Inner {
     events: Family<EventLabels, Counter>,
     commit_duration: Histogram,
     quota_remaining: Family<QuotaLabels, Gauge<u64, AtomicU64>>,
+    quota_refused: Family<PoolLabels, Counter>,
+    quota_paced: Family<CacheLabels, Counter>,
+    quota_limited: Family<LimitLabels, Counter>,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
@@ -61,6 +65,16 @@ struct QuotaLabels {
     organization: String,
 }
 
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct PoolLabels {
+    pool: &'static str,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct LimitLabels {
+    status: u16,
+}
+
 // From a hit on loopback to the longest request that upstream is given.
 const LATENCIES: [f64; 14] = [
     0.0001, 0.00025, 0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.5, 1.0, 5.0, 30.0,
@@ -85,6 +99,9 @@ impl Metrics {
             events: Family::default(),
             commit_duration: histogram(),
             quota_remaining: Family::default(),
+            quota_refused: Family::default(),
+            quota_paced: Family::default(),
+            quota_limited: Family::default(),
         };
         let registry = &mut inner.registry;
         registry.register("requests", "Requests answered", inner.requests.clone());
@@ -135,6 +152,21 @@ impl Metrics {
             "quota_remaining",
             "Requests left in this hour, as upstream last told",
             inner.quota_remaining.clone(),
+        );
+        registry.register(
+            "quota_refused",
+            "Requests refused here, because nothing was left of the quota",
+            inner.quota_refused.clone(),
+        );
+        registry.register(
+            "quota_paced",
+            "Requests that waited to be a second apart, or would have had to wait too long",
+            inner.quota_paced.clone(),
+        );
+        registry.register(
+            "quota_limited",
+            "Requests that upstream refused for the quota's or the rate's sake",
+            inner.quota_limited.clone(),
         );
         Self(Arc::new(inner))
     }
@@ -210,6 +242,28 @@ impl Metrics {
             .quota_remaining
             .get_or_create(&QuotaLabels { organization })
             .set(remaining);
+    }
+
+    /// A request was refused here, because nothing was left of that quota.
+    pub fn quota_refused(&self, pool: Pool) {
+        let labels = PoolLabels { pool: pool.kind() };
+        self.0.quota_refused.get_or_create(&labels).inc();
+    }
+
+    /// A request of a token that is spaced waited, or was refused.
+    pub fn quota_paced(&self, result: &'static str) {
+        self.0
+            .quota_paced
+            .get_or_create(&CacheLabels { result })
+            .inc();
+    }
+
+    /// Upstream refused a request for the quota's or the rate's sake.
+    pub fn quota_limited(&self, status: http::StatusCode) {
+        let labels = LimitLabels {
+            status: status.as_u16(),
+        };
+        self.0.quota_limited.get_or_create(&labels).inc();
     }
 
     /// All of them, as `GET /metrics` gives them.

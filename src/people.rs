@@ -8,7 +8,7 @@
 
 use std::collections::HashSet;
 use std::fmt;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, LazyLock, Mutex, PoisonError};
 use std::time::Duration;
 
 use http::header::{ACCEPT_ENCODING, HeaderValue, USER_AGENT};
@@ -27,8 +27,9 @@ use crate::body::{Body, Collected};
 use crate::clock::Clock;
 use crate::domain::caller::{Caller, Credential, Fingerprint, Person};
 use crate::domain::ids::UserId;
+use crate::domain::label::Label;
 use crate::error::ProxyError;
-use crate::quota::{Pool, Reading, Readings};
+use crate::quota::{Asking, Pool, Quota, Reading};
 use crate::store::Identities;
 
 /// The way to upstream.
@@ -46,7 +47,7 @@ struct Inner {
     /// Being asked for.
     asking: Mutex<HashSet<Fingerprint>>,
     slots: Arc<Semaphore>,
-    quota: Readings,
+    quota: Quota,
     lookup: Option<Lookup>,
     clock: Clock,
     tasks: TaskTracker,
@@ -70,6 +71,9 @@ struct Me {
     fullname: Option<String>,
 }
 
+// The tool that the gateway is, where it asks for itself.
+static OWN: LazyLock<Label> = LazyLock::new(|| "tollgate".parse().expect("a label"));
+
 // A credential that was refused may become valid, but not often enough to spend quota on.
 const PAUSE: Duration = Duration::from_secs(300);
 const PATIENCE: Duration = Duration::from_secs(10);
@@ -85,7 +89,7 @@ impl People {
     pub fn new(
         identities: Arc<dyn Identities>,
         lookup: Option<Lookup>,
-        quota: Readings,
+        quota: Quota,
         clock: Clock,
         tasks: TaskTracker,
     ) -> Self {
@@ -117,8 +121,8 @@ impl People {
                 .person(&fingerprint.to_string())
                 .await
                 .unwrap_or_default();
-            if let Some(known) = &known {
-                self.0.known.insert(fingerprint, known.clone());
+            if let Some((person, at)) = &known {
+                self.know(fingerprint, person, *at);
             }
         }
         let mut person = known.map(|(person, _)| person).unwrap_or_default();
@@ -192,6 +196,13 @@ impl People {
         let agent = concat!("tollgate/", env!("CARGO_PKG_VERSION"));
         headers.insert(USER_AGENT, HeaderValue::from_static(agent));
         let at = self.0.clock.now();
+        let sent = Instant::now();
+        self.0.quota.sent(&Asking {
+            caller: fingerprint,
+            pool: Pool::Me,
+            endpoint: "GET /me",
+            tool: Some(&OWN),
+        });
         let answer = lookup
             .client
             .clone()
@@ -199,7 +210,7 @@ impl People {
             .await
             .map_err(|_| "no answer")?;
         if let Some(reading) = Reading::of(answer.headers(), Instant::now()) {
-            self.0.quota.note(fingerprint, Pool::Me, reading);
+            self.0.quota.note(fingerprint, Pool::Me, sent, reading);
         }
         if !answer.status().is_success() {
             return Err("the credential was refused, or the quota is gone");
@@ -214,13 +225,21 @@ impl People {
             email: me.email,
             name: me.fullname,
         };
-        self.0.known.insert(fingerprint, (person.clone(), at));
+        self.know(fingerprint, &person, at);
         let kept = self
             .0
             .identities
             .remember(&fingerprint.to_string(), &person, at)
             .await;
         kept.map_err(|_| "it could not be remembered")
+    }
+
+    // Credentials of one person share a quota.
+    fn know(&self, fingerprint: Fingerprint, person: &Person, at: Timestamp) {
+        if let Some(user) = person.user_id {
+            self.0.quota.introduce(fingerprint, user);
+        }
+        self.0.known.insert(fingerprint, (person.clone(), at));
     }
 
     fn asking(&self) -> std::sync::MutexGuard<'_, HashSet<Fingerprint>> {
@@ -246,13 +265,13 @@ mod tests {
         r#"{"id":5,"email":"ann@acme.example","fullname":"Ann","api_token":"s3cret"}"#;
 
     fn people(store: &Arc<MemoryStore>, status: u16) -> (People, Arc<Mutex<usize>>, TaskTracker) {
-        with_quota(store, status, Readings::new())
+        with_quota(store, status, Quota::default())
     }
 
     fn with_quota(
         store: &Arc<MemoryStore>,
         status: u16,
-        quota: Readings,
+        quota: Quota,
     ) -> (People, Arc<Mutex<usize>>, TaskTracker) {
         let asked = Arc::new(Mutex::new(0));
         let count = Arc::clone(&asked);
@@ -315,7 +334,7 @@ mod tests {
 
     #[tokio::test]
     async fn nobody_is_asked_for_while_their_quota_is_gone() {
-        let quota = Readings::new();
+        let quota = Quota::default();
         let ask = async || {
             // Nobody remembers: each is a start with an empty database.
             let store = Arc::new(MemoryStore::default());

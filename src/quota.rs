@@ -1,124 +1,204 @@
-//! What is left of the quota, as far as upstream's answers told.
+//! The quota: what is left of it, who spent it, and which requests may still go up.
 //!
-//! Upstream counts per person and organization, apart from what is about the person alone, and says on
-//! its answers what is left. Kept here per credential and [`Pool`], in memory, in a bounded table: after a restart the next answer tells
-//! again.
+//! **Guarantees** (DESIGN §5). Upstream counts per person and organization, apart from what is about the
+//! person alone. Where its answers say that nothing is left, nothing of that person there goes up until
+//! the reset but changes and one request that tries ([`standing`]). A token that was told to slow down is
+//! spaced ([`pace`]). Lists are fresh for longer where what is left would not last ([`freshness`]). What was asked, answered and
+//! refused is counted by credential, quota, tool and operation, each request once ([`Quota::take`]).
+//!
+//! The rules are values that are told what time it is; [`Quota`] finds the right one, by one lookup in
+//! a bounded table. Credentials of one person share a quota as soon as it is known that they are one
+//! person's, workspaces that of their organization.
 
+mod book;
+mod freshness;
+mod pace;
+mod reading;
+mod seat;
+mod shelf;
+mod standing;
+#[cfg(test)]
+pub(crate) mod testing;
+#[cfg(test)]
+mod tests;
+
+use std::sync::Arc;
 use std::time::Duration;
 
-use http::{HeaderMap, HeaderName};
+use moka::policy::EvictionPolicy;
 use moka::sync::Cache;
 use tokio::time::Instant;
 
+use self::book::{Book, Meters};
+pub use self::pace::{Pace, Spacing};
+pub use self::reading::{Exhausted, Reading};
+use self::seat::Account;
+pub use self::seat::{Pass, Seat};
+use self::shelf::Shelf;
+pub use self::standing::{Heard, Priority, Stance};
+use crate::clock::Clock;
 use crate::domain::caller::Fingerprint;
-use crate::domain::ids::OrganizationId;
+use crate::domain::ids::{OrganizationId, UserId, WorkspaceId};
+use crate::domain::label::Label;
+pub use crate::domain::usage::Pool;
+use crate::domain::usage::{Left, Usage, Use};
 
-/// How many requests are left.
-pub const REMAINING: HeaderName = HeaderName::from_static("x-toggl-quota-remaining");
-
-/// In how many seconds there will be more.
-pub const RESETS_IN: HeaderName = HeaderName::from_static("x-toggl-quota-resets-in");
-
-/// How much is left.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Stance {
-    /// Enough, as far as anybody told.
-    Open,
-    /// What is left is for changes.
-    Reserve,
-    /// Nothing.
-    Closed,
-}
-
-/// What one answer told of the quota.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Reading {
-    /// Requests left in this hour.
-    pub remaining: u64,
-    /// When there will be more.
-    pub resets_at: Instant,
-}
-
-/// What upstream counts a request against.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub enum Pool {
-    /// The person's requests in an organization.
-    Organization(OrganizationId),
-    /// The person's requests about themselves.
-    Me,
-    /// The request does not say.
-    Unclear,
-}
-
-/// The last reading of each credential and pool.
+/// See the [module](self). Cloning shares it.
 #[derive(Clone, Debug)]
-pub struct Readings(Cache<(Fingerprint, Pool), Reading>);
+pub struct Quota(Arc<Inner>);
 
-// An hour is upstream's window: an older reading says nothing.
-const WINDOW: Duration = Duration::from_secs(3600);
+#[derive(Debug)]
+struct Inner {
+    settings: Settings,
+    seats: Cache<(Fingerprint, Pool), Arc<Seat>>,
+    accounts: Shelf<(Who, Pool), Account>,
+    spacings: Shelf<Fingerprint, Spacing>,
+    people: Cache<Fingerprint, UserId>,
+    workspaces: Cache<WorkspaceId, OrganizationId>,
+    book: Arc<Book>,
+}
+
+/// What is set.
+#[derive(Clone, Copy, Debug)]
+pub struct Settings {
+    /// `quota.reserve`
+    pub reserve: u64,
+    /// `quota.pace`
+    pub pace: Pace,
+    /// `quota.max_wait`
+    pub max_wait: Duration,
+}
+
+/// Who asks for what, for the ledger and the policy.
+#[derive(Clone, Copy, Debug)]
+pub struct Asking<'a> {
+    /// With which credential.
+    pub caller: Fingerprint,
+    /// Against which quota.
+    pub pool: Pool,
+    /// Which operation.
+    pub endpoint: &'static str,
+    /// With which tool.
+    pub tool: Option<&'a Label>,
+}
+
+/// Whose quota it is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+enum Who {
+    Person(UserId),
+    /// Nobody told yet who that is.
+    Credential(Fingerprint),
+}
+
+/// What was counted and told since it was last taken.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct News {
+    /// What was counted, to be added to what was before.
+    pub usage: Vec<Usage>,
+    /// What was told last.
+    pub left: Vec<Left>,
+}
+
+// Of each table; whoever was not heard of for longest makes room.
 const MOST: u64 = 10_000;
 
-// === impl Reading ===
-
-impl Reading {
-    /// Reads `X-Toggl-Quota-Remaining` and `X-Toggl-Quota-Resets-In`; `None` unless both are there.
-    #[must_use]
-    pub fn of(headers: &HeaderMap, now: Instant) -> Option<Self> {
-        let number =
-            |name: HeaderName| headers.get(name)?.to_str().ok()?.trim().parse::<u64>().ok();
-        let resets_in = Duration::from_secs(number(RESETS_IN)?).min(WINDOW);
-        Some(Self {
-            remaining: number(REMAINING)?,
-            resets_at: now + resets_in,
-        })
+impl Default for Settings {
+    fn default() -> Self {
+        Self {
+            reserve: 10,
+            pace: Pace::default(),
+            max_wait: Duration::from_secs(10),
+        }
     }
 }
 
-// === impl Pool ===
+// === impl Quota ===
 
-impl Pool {
-    /// The pool of requests in `organization`, if they say which.
+impl Quota {
+    /// Nothing told, nothing counted. The `clock` says which hour it is.
     #[must_use]
-    pub fn of(organization: Option<OrganizationId>) -> Self {
-        organization.map_or(Self::Unclear, Self::Organization)
-    }
-}
-
-// === impl Readings ===
-
-impl Readings {
-    /// None yet.
-    #[must_use]
-    pub fn new() -> Self {
-        Self(
-            Cache::builder()
-                .max_capacity(MOST)
-                .time_to_live(WINDOW)
-                .build(),
-        )
+    pub fn new(settings: Settings, clock: Clock) -> Self {
+        Self(Arc::new(Inner {
+            settings,
+            seats: table(),
+            accounts: Shelf::default(),
+            spacings: Shelf::default(),
+            people: table(),
+            workspaces: table(),
+            book: Arc::new(Book::new(clock)),
+        }))
     }
 
-    /// Takes over what an answer told.
-    pub fn note(&self, caller: Fingerprint, pool: Pool, reading: Reading) {
-        self.0.insert((caller, pool), reading);
+    /// What is set.
+    #[must_use]
+    pub fn settings(&self) -> Settings {
+        self.0.settings
+    }
+
+    /// Where this credential's requests of that pool are counted and decided about. For several
+    /// questions at once; each of the methods below is one of its.
+    #[must_use]
+    pub fn seat(&self, caller: Fingerprint, pool: Pool) -> Arc<Seat> {
+        let key = (caller, pool);
+        match self.0.seats.get(&key) {
+            Some(seat) => seat,
+            None => self.0.seats.get_with(key, || Arc::new(self.make(key))),
+        }
+    }
+
+    /// How much is left.
+    #[must_use]
+    pub fn stance(&self, caller: Fingerprint, pool: Pool, now: Instant) -> Stance {
+        self.known(caller, pool)
+            .map_or(Stance::Open, |seat| seat.stance(now))
+    }
+
+    /// How long a list is fresh now: `ttl`, or longer when what is left would not last; at most `most`.
+    #[must_use]
+    pub fn freshness(
+        &self,
+        caller: Fingerprint,
+        pool: Pool,
+        ttl: Duration,
+        most: Duration,
+        now: Instant,
+    ) -> Duration {
+        self.known(caller, pool)
+            .map_or(ttl, |seat| seat.freshness(ttl, most, now))
+    }
+
+    /// A list was answered from the cache; `list` is a hash of its key. Counts it, notes that the list
+    /// is in use, and gives the newest reading.
+    pub fn answered(&self, asking: &Asking<'_>, list: u64, now: Instant) -> Option<Reading> {
+        let seat = self.seat(asking.caller, asking.pool);
+        seat.count(asking.tool, asking.endpoint, Use::Cached, 1, now);
+        let mut state = seat.state();
+        state.habits.asked(list, now);
+        state.standing.last(now)
+    }
+
+    /// A list is asked of upstream, because its time was over or nobody had asked before: it is in use.
+    pub fn renews(&self, asking: &Asking<'_>, list: u64, now: Instant) {
+        self.seat(asking.caller, asking.pool).asked(list, now);
+    }
+
+    /// A request goes up past the layer that counts them, not for an expired list.
+    pub fn sent(&self, asking: &Asking<'_>) {
+        let (seat, now) = (self.seat(asking.caller, asking.pool), Instant::now());
+        seat.count(asking.tool, asking.endpoint, Use::Upstream, 1, now);
+        seat.spent(now);
+    }
+
+    /// Takes over what the answer to a request that was `sent` then told.
+    pub fn note(&self, caller: Fingerprint, pool: Pool, sent: Instant, reading: Reading) {
+        let heard = Heard::Figures(reading);
+        self.seat(caller, pool).hear(sent, heard, Instant::now());
     }
 
     /// The last reading, unless the quota was filled up again since.
     #[must_use]
     pub fn last(&self, caller: Fingerprint, pool: Pool, now: Instant) -> Option<Reading> {
-        self.0
-            .get(&(caller, pool))
-            .filter(|reading| reading.resets_at > now)
-    }
-
-    /// How much is left.
-    #[must_use]
-    pub fn stance(&self, caller: Fingerprint, pool: Pool, reserve: u64, now: Instant) -> Stance {
-        match self.last(caller, pool, now) {
-            Some(reading) if reading.remaining == 0 => Stance::Closed,
-            Some(reading) if reading.remaining <= reserve => Stance::Reserve,
-            Some(_) | None => Stance::Open,
-        }
+        self.known(caller, pool)?.last(now)
     }
 
     /// Whether more than `reserve` requests are left, as far as anybody told.
@@ -127,45 +207,156 @@ impl Readings {
         self.last(caller, pool, now)
             .is_none_or(|reading| reading.remaining > reserve)
     }
+
+    /// The credential is this person's, as upstream told.
+    pub fn introduce(&self, caller: Fingerprint, person: UserId) {
+        if self.0.people.get(&caller) == Some(person) {
+            return;
+        }
+        self.0.people.insert(caller, person);
+        self.reseat(|(of, _)| *of == caller);
+    }
+
+    /// The workspace belongs to the organization, as a path or a list told.
+    pub fn learn(&self, organization: OrganizationId, workspace: WorkspaceId) {
+        if self.0.workspaces.get(&workspace) == Some(organization) {
+            return;
+        }
+        self.0.workspaces.insert(workspace, organization);
+        self.reseat(|(_, pool)| *pool == Pool::Workspace(workspace));
+    }
+
+    /// What was counted and told since it was last taken. Who cannot write it down gives it
+    /// [back](Self::give_back).
+    #[must_use]
+    pub fn take(&self) -> News {
+        let book = &self.0.book;
+        book.look();
+        self.0.seats.run_pending_tasks();
+        let mut news = News {
+            usage: book.take(),
+            left: Vec::new(),
+        };
+        for (_, seat) in &self.0.seats {
+            news.usage.extend(seat.meters.take());
+            let mut state = seat.state();
+            let told = state.unwritten.take().zip(state.standing.told());
+            drop(state);
+            if let Some((caller, (reading, message, at))) = told {
+                news.left.push(Left {
+                    credential_id: caller.to_string(),
+                    pool: seat.pool,
+                    remaining: reading.remaining,
+                    resets_at: book.date(reading.resets_at),
+                    told_at: book.date(at),
+                    message: message.map(|message| message.to_string()),
+                });
+            }
+        }
+        news
+    }
+
+    /// Takes back counts that could not be written down. What was told is told again by the next answer.
+    pub fn give_back(&self, news: News) {
+        self.0.book.put_back(news.usage);
+    }
+
+    /// Takes over what was told before a restart.
+    pub fn restore(&self, caller: Fingerprint, left: &Left) {
+        let (now, book) = (Instant::now(), &self.0.book);
+        let reading = Reading {
+            remaining: left.remaining,
+            resets_at: book.instant(left.resets_at),
+        };
+        if reading.resets_at <= now || reading.resets_at > now + reading::WINDOW {
+            return;
+        }
+        let message = left.message.as_deref().map(Arc::from);
+        let seat = self.seat(caller, left.pool);
+        seat.state().standing.restore(reading, message, now);
+    }
+
+    // What nobody asked about costs no place.
+    fn known(&self, caller: Fingerprint, pool: Pool) -> Option<Arc<Seat>> {
+        let seat = self.0.seats.get(&(caller, pool));
+        // Another credential of the person may have been told already.
+        seat.or_else(|| {
+            let key = self.account_of(caller, pool);
+            self.0.accounts.get(&key).map(|_| self.seat(caller, pool))
+        })
+    }
+
+    fn account_of(&self, caller: Fingerprint, pool: Pool) -> (Who, Pool) {
+        let who = match self.0.people.get(&caller) {
+            Some(person) => Who::Person(person),
+            None => Who::Credential(caller),
+        };
+        let pool = match pool {
+            Pool::Workspace(workspace) => match self.0.workspaces.get(&workspace) {
+                Some(organization) => Pool::Organization(organization),
+                None => pool,
+            },
+            Pool::Organization(_) | Pool::Me | Pool::Unclear => pool,
+        };
+        (who, pool)
+    }
+
+    fn make(&self, (caller, pool): (Fingerprint, Pool)) -> Seat {
+        let Inner {
+            settings,
+            accounts,
+            spacings,
+            book,
+            ..
+        } = &*self.0;
+        let (who, pool) = self.account_of(caller, pool);
+        Seat {
+            caller,
+            pool,
+            account: accounts.get_or_make((who, pool), Account::default),
+            meters: Meters::new(Arc::clone(book), caller, pool),
+            reserve: settings.reserve,
+            spacing: spacings.get_or_make(caller, || Spacing::new(settings.pace)),
+        }
+    }
+
+    // Whose quota it is has become known: what was told before goes along.
+    fn reseat(&self, concerned: impl Fn(&(Fingerprint, Pool)) -> bool) {
+        let seats = self.0.seats.iter();
+        let old: Vec<_> = seats.filter(|(key, _)| concerned(key)).collect();
+        for (key, before) in old {
+            self.0.seats.invalidate(&*key);
+            // The table lets go of it at its leisure.
+            self.0.book.put_back(before.meters.take());
+            let after = self.seat(key.0, key.1);
+            if Arc::ptr_eq(&before.account, &after.account) {
+                continue;
+            }
+            // One lock after the other: two of them at once could meet in the other order.
+            let state = before.state();
+            let (standing, unwritten) = (state.standing.clone(), state.unwritten);
+            drop(state);
+            let mut state = after.state();
+            state.standing.merge(&standing);
+            state.unwritten = state.unwritten.or(unwritten);
+        }
+    }
 }
 
-impl Default for Readings {
+impl Default for Quota {
     fn default() -> Self {
-        Self::new()
+        Self::new(Settings::default(), Clock::system())
     }
 }
 
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::domain::caller::{Credential, Key};
-
-    fn headers(remaining: &str, resets_in: &str) -> HeaderMap {
-        let mut headers = HeaderMap::new();
-        headers.insert("x-toggl-quota-remaining", remaining.parse().unwrap());
-        headers.insert("x-toggl-quota-resets-in", resets_in.parse().unwrap());
-        headers.insert("authorization", "Basic x".parse().unwrap());
-        headers
-    }
-
-    #[tokio::test(start_paused = true)]
-    async fn a_reading_ends_when_the_quota_is_filled_up_again() {
-        let now = Instant::now();
-        let reading = Reading::of(&headers("7", "60"), now).unwrap();
-        assert_eq!(reading.remaining, 7);
-        assert_eq!(Reading::of(&headers("seven", "60"), now), None);
-        let caller = Key::new(&[1; 32]).fingerprint(&Credential::of(&headers("1", "1")).unwrap());
-        let readings = Readings::new();
-        let (pool, later) = (Pool::Me, now + Duration::from_secs(60));
-        readings.note(caller, pool, reading);
-        assert_eq!(
-            readings.last(caller, pool, later - Duration::from_secs(1)),
-            Some(reading)
-        );
-        assert_eq!(readings.last(caller, pool, later), None);
-        assert_eq!(readings.last(caller, Pool::Unclear, now), None);
-        assert!(readings.affords(caller, pool, 6, now));
-        assert!(!readings.affords(caller, pool, 7, now));
-        assert!(readings.affords(caller, pool, 7, later), "filled up again");
-    }
+fn table<K, V>() -> Cache<K, V>
+where
+    K: std::hash::Hash + Eq + Send + Sync + 'static,
+    V: Clone + Send + Sync + 'static,
+{
+    // Without LRU a newcomer may be turned away in favour of who came often, long ago.
+    Cache::builder()
+        .max_capacity(MOST)
+        .eviction_policy(EvictionPolicy::lru())
+        .build()
 }

@@ -25,7 +25,7 @@ use crate::layers::quota::QuotaLayer;
 use crate::layers::rescue::RescueLayer;
 use crate::layers::{Answer, Call};
 use crate::metrics::Metrics;
-use crate::quota::Readings;
+use crate::quota::Quota;
 use crate::upstream::Upstream;
 
 /// What the server serves.
@@ -48,7 +48,7 @@ pub struct Parts {
     /// How lists are kept.
     pub cache: CacheLayer,
     /// What is left of the quota.
-    pub quota: Readings,
+    pub quota: Quota,
 }
 
 /// The way to upstream's lists for the gateway itself, by the cache that everybody shares.

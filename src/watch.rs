@@ -30,7 +30,7 @@ use crate::domain::endpoint::{Endpoint, List};
 use crate::domain::ids::OrganizationId;
 use crate::error::ProxyError;
 use crate::layers::{Answer, Call, Origin, RequestId};
-use crate::quota::{Pool, Readings};
+use crate::quota::{Pool, Priority, Quota};
 use crate::secret_file;
 
 /// See the [module](self). One of the table's entries.
@@ -44,7 +44,7 @@ pub struct Watch {
     /// So many requests are left to others.
     pub reserve: u32,
     /// What is left.
-    pub quota: Readings,
+    pub quota: Quota,
     /// Fingerprints the credential.
     pub key: Key,
     /// When.
@@ -147,6 +147,7 @@ impl Watch {
                 started: Instant::now(),
                 tool: None,
                 on_behalf_of: None,
+                priority: Priority::Refresh,
             },
         })
     }

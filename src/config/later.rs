@@ -4,7 +4,7 @@
 //! taken in silence. A feature that arrives takes its line out here, and nothing else changes.
 
 use super::values::Values;
-use super::{Config, GuardMode, Mode, Pace};
+use super::{Config, GuardMode, Mode};
 
 /// The tables of a later version.
 pub(super) const TABLES: [&str; 2] = ["sink", "admin.tokens"];
@@ -26,11 +26,6 @@ pub(super) fn refuse(config: &Config, values: &mut Values) {
             "listen.tls_key",
             config.listen.tls_key.is_some(),
             "take it out",
-        ),
-        (
-            "quota.pace",
-            config.quota.pace == Pace::Always,
-            "leave it at `after-429`",
         ),
         (
             "guard.mode",

@@ -31,10 +31,22 @@ pub enum Endpoint {
     List(List),
     /// A change: recorded, and it closes what it touches.
     Change(Change),
-    /// A read about the caller, which has a quota of its own: passed through.
-    Me,
+    /// A read about the caller, which has a quota of its own: passed through. With the endpoint's
+    /// [name](Self::name).
+    Me(&'static str),
     /// Anything else: passed through.
-    Read,
+    Read(Read),
+}
+
+/// A read that is passed through, as far as method and path tell.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Read {
+    /// `{organization_id}`
+    pub organization: Option<OrganizationId>,
+    /// `{workspace_id}`
+    pub workspace: Option<WorkspaceId>,
+    /// See [`Endpoint::name`].
+    pub name: &'static str,
 }
 
 /// A list that may be answered from the cache.
@@ -63,6 +75,8 @@ pub struct Change {
     pub door: Option<Door>,
     /// Whether somebody's credentials may be worth nothing after it.
     pub renews: bool,
+    /// See [`Endpoint::name`].
+    pub name: &'static str,
 }
 
 /// The numbers in a path, by the names the reference gives them.
@@ -121,7 +135,7 @@ pub fn classify<'a>(
         // Whether upstream obeys the header is not known, so the graver of the two counts, and the
         // answer to such a request is no list.
         endpoint = match endpoint {
-            Endpoint::List(_) => Endpoint::Read,
+            Endpoint::List(list) => Endpoint::Read(list.passed_through()),
             other => other,
         };
         if gravity(&other) >= gravity(&endpoint) && !matches!(other, Endpoint::List(_)) {
@@ -134,20 +148,27 @@ pub fn classify<'a>(
 fn classify_one(method: &Method, normal: &NormalForm<'_>) -> Result<Endpoint, Ambiguous> {
     let safe = matches!(*method, Method::GET | Method::HEAD | Method::OPTIONS);
     if let Some(ambiguity) = normal.ambiguity {
+        // What its path names is not known either.
         return if safe {
-            Ok(Endpoint::Read)
+            Ok(Endpoint::Read(Read::default()))
         } else {
             Err(Ambiguous(ambiguity))
         };
     }
-    let Some((operation, params)) = ROUTES.find(method, &normal.path) else {
+    let Some((route, params)) = ROUTES.find(method, &normal.path) else {
         return Ok(if safe {
-            Endpoint::Read
+            unlisted_read(&normal.path)
         } else {
             unlisted(&normal.path)
         });
     };
+    let (operation, name) = (route.operation, route.name.as_str());
     let ids = Ids::of(&params);
+    let read = Read {
+        organization: ids.organization,
+        workspace: ids.workspace,
+        name,
+    };
     let change = |action| Change {
         action,
         ids,
@@ -156,14 +177,15 @@ fn classify_one(method: &Method, normal: &NormalForm<'_>) -> Result<Endpoint, Am
         // The others that end credentials (a password by `PUT /me`, a logout that the table does not know)
         // touch everything as it is.
         renews: operation.path == "/api/v9/me/reset_token",
+        name,
     };
     Ok(match operation.class {
-        Class::Read if is_about_the_caller(operation.path) => Endpoint::Me,
-        Class::Read => Endpoint::Read,
+        Class::Read if is_about_the_caller(operation.path) => Endpoint::Me(name),
+        Class::Read => Endpoint::Read(read),
         Class::List if normal.exact => {
-            list(operation, &params).map_or(Endpoint::Read, Endpoint::List)
+            list(operation, &params).map_or(Endpoint::Read(read), Endpoint::List)
         }
-        Class::List => Endpoint::Read,
+        Class::List => Endpoint::Read(read),
         Class::Group => Endpoint::Change(change(match *method {
             Method::POST => Action::GroupCreate,
             Method::PUT => Action::GroupUpdate,
@@ -186,7 +208,7 @@ fn is_about_the_caller(path: &str) -> bool {
 
 fn gravity(endpoint: &Endpoint) -> u8 {
     match endpoint {
-        Endpoint::Read | Endpoint::Me | Endpoint::List(_) => 0,
+        Endpoint::Read(_) | Endpoint::Me(_) | Endpoint::List(_) => 0,
         Endpoint::Change(change) => match change.touches {
             Touches::Nothing => 1,
             Touches::Workspace(_) => 2,
@@ -227,8 +249,8 @@ fn list(operation: &Operation, params: &Params<'_, '_>) -> Option<List> {
     }
 }
 
-// A change that the table does not know touches what its path names.
-fn unlisted(path: &str) -> Endpoint {
+// The numbers in a path that the table does not know, by the words before them.
+fn named(path: &str) -> Ids {
     let mut ids = Ids::default();
     let mut segments = path.split('/').peekable();
     while let Some(segment) = segments.next() {
@@ -241,6 +263,25 @@ fn unlisted(path: &str) -> Endpoint {
             _ => {}
         }
     }
+    ids
+}
+
+// A read that the table does not know counts against the quota that its path names.
+fn unlisted_read(path: &str) -> Endpoint {
+    if is_about_the_caller(path) {
+        return Endpoint::Me(UNLISTED_READ);
+    }
+    let ids = named(path);
+    Endpoint::Read(Read {
+        organization: ids.organization,
+        workspace: ids.workspace,
+        name: UNLISTED_READ,
+    })
+}
+
+// A change that the table does not know touches what its path names.
+fn unlisted(path: &str) -> Endpoint {
+    let ids = named(path);
     let touches = match (ids.organization, ids.workspace) {
         (Some(organization), workspace) => Touches::Organization(organization, workspace),
         (None, Some(workspace)) => Touches::Workspace(workspace),
@@ -252,6 +293,7 @@ fn unlisted(path: &str) -> Endpoint {
         touches,
         door: None,
         renews: false,
+        name: UNLISTED_CHANGE,
     })
 }
 
@@ -283,7 +325,31 @@ impl Endpoint {
         match self {
             Self::List(_) => "list",
             Self::Change(_) => "change",
-            Self::Me | Self::Read => "read",
+            Self::Me(_) | Self::Read(_) => "read",
+        }
+    }
+
+    /// The operation as the reference has it, `/api/v9` left out; of a bounded number of texts, so that
+    /// they can be counted by.
+    #[must_use]
+    pub fn name(&self) -> &'static str {
+        match self {
+            Self::List(list) => list.name(),
+            Self::Change(change) => change.name,
+            Self::Me(name) => name,
+            Self::Read(read) => read.name,
+        }
+    }
+}
+
+// === impl Read ===
+
+impl Default for Read {
+    fn default() -> Self {
+        Self {
+            organization: None,
+            workspace: None,
+            name: UNLISTED_READ,
         }
     }
 }
@@ -316,6 +382,27 @@ impl List {
             Self::ProjectGroups(workspace) => {
                 format!("/api/v9/workspaces/{workspace}/project_groups")
             }
+        }
+    }
+
+    /// The same as a read that is not answered from the cache.
+    #[must_use]
+    pub fn passed_through(&self) -> Read {
+        Read {
+            organization: self.organization(),
+            workspace: self.workspace(),
+            name: self.name(),
+        }
+    }
+
+    fn name(&self) -> &'static str {
+        match self {
+            Self::Organization(_) => "GET /organizations/{organization_id}/groups",
+            Self::OrganizationWorkspace(..) => {
+                "GET /organizations/{organization_id}/workspaces/{workspace_id}/groups"
+            }
+            Self::Workspace(_) => "GET /workspaces/{workspace_id}/groups",
+            Self::ProjectGroups(_) => "GET /workspaces/{workspace_id}/project_groups",
         }
     }
 
@@ -396,7 +483,16 @@ fn ambiguity(raw: &str, decoded: Option<&str>) -> Option<&'static str> {
 }
 
 /// The table as routers, one for each method that it has.
-struct Routes(Vec<(Method, Router<&'static Operation>)>);
+struct Routes(Vec<(Method, Router<Route>)>);
+
+struct Route {
+    operation: &'static Operation,
+    name: String,
+}
+
+// What the table does not know is counted together: a path can be made up.
+const UNLISTED_READ: &str = "unlisted read";
+const UNLISTED_CHANGE: &str = "unlisted change";
 
 static ROUTES: LazyLock<Routes> = LazyLock::new(|| {
     let methods = [
@@ -415,8 +511,14 @@ static ROUTES: LazyLock<Routes> = LazyLock::new(|| {
                     .iter()
                     .filter(|operation| operation.method == method)
                 {
+                    let path = operation.path;
+                    let shown = path.strip_prefix("/api/v9").unwrap_or(path);
+                    let route = Route {
+                        operation,
+                        name: format!("{method} {shown}"),
+                    };
                     router
-                        .insert(operation.path, operation)
+                        .insert(path, route)
                         .expect("a test inserts the whole table");
                 }
                 (method, router)
@@ -429,10 +531,10 @@ static ROUTES: LazyLock<Routes> = LazyLock::new(|| {
 
 impl Routes {
     fn find<'p>(
-        &self,
+        &'static self,
         method: &Method,
         path: &'p str,
-    ) -> Option<(&'static Operation, Params<'_, 'p>)> {
+    ) -> Option<(&'static Route, Params<'static, 'p>)> {
         // What is asked for is the same, but for the body (RFC 9110 §9.3.2).
         let method = if *method == Method::HEAD {
             &Method::GET
@@ -457,7 +559,7 @@ pub(super) fn operation(method: &Method, path: &str) -> Option<&'static Operatio
     ROUTES
         .find(method, path)
         .or_else(any)
-        .map(|(operation, _)| operation)
+        .map(|(route, _)| route.operation)
 }
 
 #[cfg(test)]

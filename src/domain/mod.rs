@@ -19,3 +19,5 @@ pub mod redact;
 pub mod replay;
 pub mod row;
 mod sha256;
+
+pub mod usage;

@@ -45,7 +45,7 @@ use crate::domain::endpoint::Endpoint;
 use crate::error::ProxyError;
 use crate::metrics::Metrics;
 use crate::people::People;
-use crate::quota::Readings;
+use crate::quota::Quota;
 use crate::store::{KnownGroups, Trail};
 
 /// Makes [`Audit`]. Cloning shares the recorder.
@@ -86,7 +86,7 @@ pub struct Recorder {
     /// Which list a tag was given out for.
     pub tags: Tags,
     /// What is left of callers' quotas.
-    pub quota: Readings,
+    pub quota: Quota,
     /// How many requests of a quota are kept for changes.
     pub reserve: u64,
     /// Changes under way, callers who hung up included.
@@ -143,7 +143,7 @@ where
     fn call(&mut self, call: Call) -> Self::Future {
         let change = match call.endpoint {
             Endpoint::Change(change) if self.recorder.records(change.action) => change,
-            Endpoint::Change(_) | Endpoint::List(_) | Endpoint::Me | Endpoint::Read => {
+            Endpoint::Change(_) | Endpoint::List(_) | Endpoint::Me(_) | Endpoint::Read(_) => {
                 return Either::Left(self.inner.call(call));
             }
         };

@@ -41,9 +41,10 @@ use crate::cache::verdict::{
 use crate::clock::Clock;
 use crate::domain::caller::Fingerprint;
 use crate::domain::endpoint::{Endpoint, List};
+use crate::domain::label::Label;
 use crate::error::ProxyError;
 use crate::metrics::Metrics;
-use crate::quota::{Pool, Reading, Readings, Stance};
+use crate::quota::{Asking, Pool, Quota, Reading, Stance};
 use crate::store::KnownGroups;
 
 /// What the layer works with.
@@ -64,9 +65,7 @@ pub struct CacheLayer {
     /// Whether filtered lists are cut out of whole ones.
     pub filters: Filters,
     /// What is left of the quota.
-    pub quota: Readings,
-    /// So many requests are left to changes.
-    pub reserve: u64,
+    pub quota: Quota,
     /// The largest list that is kept, in bytes.
     pub max_entry_size: usize,
     /// How long a fetch may take from its head to its end.
@@ -167,6 +166,7 @@ struct Lookup {
     key: CacheKey,
     list: List,
     caller: Fingerprint,
+    tool: Option<Label>,
     why: Why,
     /// Whether there is an older list that could be given out in its place.
     has_older: bool,
@@ -179,7 +179,9 @@ impl CacheLayer {
         let Endpoint::List(list) = call.endpoint else {
             let why = match call.endpoint {
                 Endpoint::Change(_) => Why::Method,
-                Endpoint::List(_) | Endpoint::Me | Endpoint::Read => Why::Bypass(Bypass::NotCached),
+                Endpoint::List(_) | Endpoint::Me(_) | Endpoint::Read(_) => {
+                    Why::Bypass(Bypass::NotCached)
+                }
             };
             return Consider::Pass(why);
         };
@@ -199,11 +201,12 @@ impl CacheLayer {
         let entry = lists.get(&key);
         let now = Instant::now();
         let verdict = verdict(entry.as_deref(), directives, now, &self.freshness);
-        let lookup = |why, has_older| Lookup {
+        let lookup = |key, why, has_older| Lookup {
             directives,
             key,
             list,
             caller,
+            tool: call.origin.tool.clone(),
             why,
             has_older,
         };
@@ -213,12 +216,12 @@ impl CacheLayer {
                 Verdict::Forward(why) => why,
                 Verdict::Hit { .. } | Verdict::Revalidate { .. } => Why::UriMiss,
             };
-            return Consider::Fill(lookup(why, false));
+            return Consider::Fill(lookup(key, why, false));
         };
-        let answer = |ttl, detail: Option<Detail>| {
+        let answer = |key: &CacheKey, ttl, detail: Option<Detail>| {
             self.metrics
                 .cache_request(detail.map_or("hit", Detail::metric));
-            let reading = self.reading(caller, list, now);
+            let reading = self.answered(key, call.origin.tool.as_ref(), now);
             respond::kept(
                 &entry,
                 &Reader::of(&call.request),
@@ -227,39 +230,55 @@ impl CacheLayer {
             )
         };
         match verdict {
-            Verdict::Hit { ttl } => Consider::Answer(answer(ttl, None)),
+            Verdict::Hit { ttl } => Consider::Answer(answer(&key, ttl, None)),
             Verdict::Revalidate { ttl } if self.spares(caller, list, &entry, now) => {
-                Consider::Answer(answer(ttl, Some(Detail::Quota)))
+                Consider::Answer(answer(&key, ttl, Some(Detail::Quota)))
             }
             Verdict::Revalidate { ttl } => {
-                let answer = answer(ttl, Some(Detail::Revalidating));
-                Consider::Refresh(answer, lookup(Why::Stale, true))
+                let answer = answer(&key, ttl, Some(Detail::Revalidating));
+                Consider::Refresh(answer, lookup(key, Why::Stale, true))
             }
             Verdict::Forward(why) => {
                 match in_place_of_an_error(&entry, directives, now, &self.freshness) {
                     Some(ttl) if self.spares(caller, list, &entry, now) => {
-                        Consider::Answer(answer(ttl, Some(Detail::Quota)))
+                        Consider::Answer(answer(&key, ttl, Some(Detail::Quota)))
                     }
-                    older => Consider::Fill(lookup(why, older.is_some())),
+                    older => Consider::Fill(lookup(key, why, older.is_some())),
                 }
             }
         }
     }
 
     // Whether a list is rather given out as it is than fetched anew, which would cost a request.
-    fn spares(&self, caller: Fingerprint, list: List, _entry: &Entry, now: Instant) -> bool {
-        let pool = Pool::of(list.organization());
-        match self.quota.stance(caller, pool, self.reserve, now) {
+    fn spares(&self, caller: Fingerprint, list: List, entry: &Entry, now: Instant) -> bool {
+        let pool = Pool::of_list(list);
+        match self.quota.stance(caller, pool, now) {
             Stance::Reserve | Stance::Closed => true,
-            Stance::Open => false,
+            Stance::Open => {
+                // What is left has to last until there is more. Who wants a list that is still fresh anew
+                // is one of few.
+                let Freshness { ttl, if_error, .. } = self.freshness;
+                let lasts = || self.quota.freshness(caller, pool, ttl, ttl + if_error, now);
+                let age = entry.age(now);
+                age >= ttl && age < lasts()
+            }
         }
     }
 
-    // What is left, for an answer that costs nothing. Clients sleep when they read that nothing is, and
-    // who is answered from here need not.
-    fn reading(&self, caller: Fingerprint, list: List, now: Instant) -> Option<Reading> {
-        let reading = self.quota.last(caller, Pool::of(list.organization()), now);
+    // A list is answered from here: counts that, and tells what is left of the quota. Clients sleep when they
+    // read that nothing is, and who is answered from here need not.
+    fn answered(&self, key: &CacheKey, tool: Option<&Label>, now: Instant) -> Option<Reading> {
+        let reading = self.quota.answered(&asking(key, tool), key.digest(), now);
         reading.filter(|reading| reading.remaining > 0)
+    }
+}
+
+fn asking<'a>(key: &CacheKey, tool: Option<&'a Label>) -> Asking<'a> {
+    Asking {
+        caller: key.caller,
+        pool: Pool::of_list(key.list),
+        endpoint: Endpoint::List(key.list).name(),
+        tool,
     }
 }
 

@@ -108,7 +108,9 @@ impl<S> Classify<S> {
         // Two requests for one list can differ in their bodies alone (TOGGL: `project_ids`), so a
         // list is one only without a body.
         let endpoint = match endpoint {
-            Endpoint::List(_) if !request.body().is_end_stream() => Endpoint::Read,
+            Endpoint::List(list) if !request.body().is_end_stream() => {
+                Endpoint::Read(list.passed_through())
+            }
             endpoint => endpoint,
         };
         Ok(Call {
@@ -209,7 +211,7 @@ mod tests {
             .body(Body::full("{}"))
             .unwrap();
         let call = classified(&ClassifyLayer::new([]), request).await.unwrap();
-        assert_eq!(call.endpoint, Endpoint::Read);
+        assert!(matches!(call.endpoint, Endpoint::Read(_)));
     }
 
     #[tokio::test]

@@ -29,6 +29,7 @@ use crate::body::Body;
 use crate::domain::caller::Caller;
 use crate::domain::endpoint::Endpoint;
 use crate::domain::label::Label;
+use crate::quota::Priority;
 
 /// What goes back to the caller.
 pub type Answer = Response<Body>;
@@ -38,6 +39,11 @@ pub const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 
 /// The audit event's id, on the answer to a change.
 pub const EVENT_ID: HeaderName = HeaderName::from_static("x-tollgate-event");
+
+/// What upstream says is left of the quota, and for how many seconds.
+pub const QUOTA_REMAINING: HeaderName = HeaderName::from_static("x-toggl-quota-remaining");
+/// See [`QUOTA_REMAINING`].
+pub const QUOTA_RESETS_IN: HeaderName = HeaderName::from_static("x-toggl-quota-resets-in");
 
 /// How the answer came about (RFC 9211), on every answer.
 pub const CACHE_STATUS: HeaderName = HeaderName::from_static("cache-status");
@@ -71,6 +77,8 @@ pub struct Origin {
     pub tool: Option<Label>,
     /// For whom a trusted tool says that it acts.
     pub on_behalf_of: Option<String>,
+    /// Whether somebody waits for it. A change comes first, whatever this says.
+    pub priority: Priority,
 }
 
 /// A request whose meaning is known; everything inside asks that, never the path.

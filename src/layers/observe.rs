@@ -21,6 +21,7 @@ use crate::clock::Clock;
 use crate::domain::caller::Key;
 use crate::domain::redact;
 use crate::metrics::Metrics;
+use crate::quota::Priority;
 
 /// Makes [`Observe`].
 #[derive(Clone, Debug)]
@@ -93,6 +94,7 @@ where
             started,
             tool: None,
             on_behalf_of: None,
+            priority: Priority::Read,
         };
         let watched = Watched {
             shared: Arc::clone(&self.shared),

@@ -1,28 +1,38 @@
-//! Reads on every answer what is left of the quota.
+//! Lets a request go up, or not, by what is left of the quota; and reads on every answer what is left.
 //!
-//! Inside `cache`, so that a hit costs no quota; outside `forward`, so that it sees every answer. This
-//! is where requests will be held back when the quota is gone; today it takes notes and shows them as
-//! a metric.
+//! **Guarantees** (DESIGN §5). In an hour that is known to be closed nothing goes up of that person and
+//! quota but changes; everything else is refused at once, with upstream's own words and a countdown. A
+//! `429`, and the page that nginx answers in its place, is waited out and asked again once, if the
+//! request changes nothing, has no body and its caller's time (`quota.max_wait`) allows it; from then
+//! on the token is spaced. What upstream says otherwise passes through unchanged. Whatever goes up is
+//! counted when it is sent, once for each time.
+//!
+//! Inside `audit`: what is refused here was not sent, and the event says so. Inside `cache`, so that a
+//! hit costs no quota; outside `forward`, so that it sees every answer. Nobody's requests (without a
+//! credential) pass through: upstream counts them against nobody.
+
+mod errand;
+mod heard;
 
 use std::future::Future;
 use std::pin::Pin;
 use std::task::{Context, Poll, ready};
 
+use futures_util::future::{BoxFuture, Either, Ready, ready};
 use pin_project_lite::pin_project;
 use tokio::time::Instant;
 use tower::{Layer, Service};
 
+use self::errand::{Errand, Going};
 use super::{Answer, Call};
-use crate::domain::caller::Fingerprint;
-use crate::domain::endpoint::Endpoint;
 use crate::error::ProxyError;
 use crate::metrics::Metrics;
-use crate::quota::{Pool, Reading, Readings};
+use crate::quota::{Priority, Quota as Policy, Stance};
 
 /// Makes [`Quota`].
 #[derive(Clone, Debug)]
 pub struct QuotaLayer {
-    readings: Readings,
+    policy: Policy,
     metrics: Metrics,
 }
 
@@ -36,10 +46,10 @@ pub struct Quota<S> {
 // === impl QuotaLayer ===
 
 impl QuotaLayer {
-    /// Keeps what it reads in `readings`.
+    /// Asks `policy` and tells it what was answered.
     #[must_use]
-    pub fn new(readings: Readings, metrics: Metrics) -> Self {
-        Self { readings, metrics }
+    pub fn new(policy: Policy, metrics: Metrics) -> Self {
+        Self { policy, metrics }
     }
 }
 
@@ -56,68 +66,86 @@ impl<S> Layer<S> for QuotaLayer {
 
 // === impl Quota ===
 
+type Refused = Ready<Result<Answer, ProxyError>>;
+type Waiting = BoxFuture<'static, Result<Answer, ProxyError>>;
+
 impl<S> Service<Call> for Quota<S>
 where
-    S: Service<Call, Response = Answer, Error = ProxyError>,
+    S: Service<Call, Response = Answer, Error = ProxyError, Future: Send + 'static>
+        + Clone
+        + Send
+        + 'static,
 {
     type Response = Answer;
     type Error = ProxyError;
-    type Future = ResponseFuture<S::Future>;
+    type Future = Either<Either<S::Future, Passing<S::Future, S>>, Either<Refused, Waiting>>;
 
     fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), ProxyError>> {
         self.inner.poll_ready(cx)
     }
 
     fn call(&mut self, call: Call) -> Self::Future {
-        let pool = match call.endpoint {
-            Endpoint::List(list) => Pool::of(list.organization()),
-            Endpoint::Change(change) => Pool::of(change.ids.organization),
-            Endpoint::Me => Pool::Me,
-            Endpoint::Read => Pool::Unclear,
+        let now = Instant::now();
+        let Some(errand) = Errand::of(&self.layer, &call, now) else {
+            return Either::Left(Either::Left(self.inner.call(call)));
         };
-        let caller = call.caller.as_ref().map(|caller| caller.fingerprint);
-        let layer = self.layer.clone();
-        ResponseFuture {
-            answer: self.inner.call(call),
-            layer,
-            caller,
-            pool,
+        if errand.seat.spacing.applies(now) {
+            // Who would be refused after the wait is refused before it.
+            let refused =
+                errand.priority != Priority::Change && errand.seat.stance(now) == Stance::Closed;
+            if !refused {
+                // The service that was polled ready goes with the request; its clone waits here.
+                let next = self.inner.clone();
+                let inner = std::mem::replace(&mut self.inner, next);
+                return Either::Right(Either::Right(Box::pin(errand.wait(inner, call))));
+            }
+        }
+        match errand.go(&self.inner, &call, now) {
+            Ok(going) => Either::Left(Either::Right(Passing {
+                answer: self.inner.call(call),
+                going: Some(going),
+                settling: None,
+            })),
+            Err(refused) => Either::Right(Either::Left(ready(Err(refused)))),
         }
     }
 }
 
 pin_project! {
-    /// The answer of [`Quota`].
-    pub struct ResponseFuture<F> {
+    /// The answer to a request that went up.
+    pub struct Passing<F, S> {
         #[pin]
         answer: F,
-        layer: QuotaLayer,
-        caller: Option<Fingerprint>,
-        pool: Pool,
+        going: Option<Going<S>>,
+        settling: Option<Waiting>,
     }
 }
 
-impl<F: Future<Output = Result<Answer, ProxyError>>> Future for ResponseFuture<F> {
+impl<F, S> Future for Passing<F, S>
+where
+    F: Future<Output = Result<Answer, ProxyError>>,
+    S: Service<Call, Response = Answer, Error = ProxyError, Future: Send + 'static>
+        + Send
+        + 'static,
+{
     type Output = Result<Answer, ProxyError>;
 
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
         let this = self.project();
-        let answer = ready!(this.answer.poll(cx))?;
-        if let Some(caller) = *this.caller
-            && let Some(reading) = Reading::of(answer.headers(), Instant::now())
-        {
-            this.layer.readings.note(caller, *this.pool, reading);
-            // Only of organizations that upstream knows: anybody can make up a number.
-            if answer.status().is_success() {
-                let organization = match *this.pool {
-                    Pool::Organization(organization) => Some(organization),
-                    Pool::Me | Pool::Unclear => None,
-                };
-                this.layer
-                    .metrics
-                    .quota_remaining(organization, reading.remaining);
-            }
+        if let Some(settling) = this.settling {
+            return settling.as_mut().poll(cx);
         }
-        Poll::Ready(Ok(answer))
+        let result = ready!(this.answer.poll(cx));
+        let Some(going) = this.going.take() else {
+            return Poll::Ready(result);
+        };
+        match going.answered(result) {
+            Either::Left(result) => Poll::Ready(result),
+            // Boxed: seldom, and it waits anyway.
+            Either::Right(settle) => this.settling.insert(Box::pin(settle)).as_mut().poll(cx),
+        }
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -15,7 +15,7 @@ use http::header::{CONTENT_TYPE, HeaderValue, RETRY_AFTER};
 use http::{Response, StatusCode};
 use tower::{Layer, Service};
 
-use super::{Answer, EVENT_ID, Received, RequestId};
+use super::{Answer, EVENT_ID, QUOTA_REMAINING, QUOTA_RESETS_IN, Received, RequestId};
 use crate::body::Body;
 use crate::error::{Problem, ProxyError};
 
@@ -100,31 +100,30 @@ fn answer_for(error: &ProxyError, id: &RequestId) -> Answer {
     }
     if let Some(seconds) = problem.retry_after {
         headers.insert(RETRY_AFTER, HeaderValue::from(seconds));
+        // In upstream's own terms too: its clients sleep by these.
+        if matches!(error.cause(), ProxyError::QuotaExhausted { .. }) {
+            headers.insert(QUOTA_REMAINING, HeaderValue::from(0));
+            headers.insert(QUOTA_RESETS_IN, HeaderValue::from(seconds));
+        }
     }
     answer
 }
 
 fn log(error: &ProxyError) {
     let mut cause = String::new();
-    let mut source = match error {
-        ProxyError::Recorded { error, .. } => error.source(),
-        other => other.source(),
-    };
+    let mut source = error.cause().source();
     while let Some(inner) = source {
         cause.push_str(": ");
         cause.push_str(&inner.to_string());
         source = inner.source();
     }
-    let kind = match error {
-        ProxyError::Recorded { error, .. } => error,
-        other => other,
-    };
-    match kind {
+    match error.cause() {
         // The caller's mistake, or a burst: the line at the request's end is enough.
         ProxyError::BadRequest(_)
         | ProxyError::BodyIncomplete(_)
         | ProxyError::ChangedSince(_)
         | ProxyError::QuotaExhausted { .. }
+        | ProxyError::Paced { .. }
         | ProxyError::Overloaded => {}
         ProxyError::ConnectFailed(_) | ProxyError::ConnectionLost(_) | ProxyError::Timeout(_) => {
             tracing::warn!("{error}{cause}");

@@ -15,6 +15,7 @@ use crate::body::Body;
 use crate::domain::caller::{Caller, Credential, Key};
 use crate::domain::endpoint::classify;
 use crate::error::ProxyError;
+use crate::quota::Priority;
 
 pub(crate) type Inner<T> = MapErr<Mock<T, Answer>, fn(BoxError) -> ProxyError>;
 
@@ -54,6 +55,7 @@ pub(crate) fn received(request: Request<Body>) -> Received {
         started: Instant::now(),
         tool: None,
         on_behalf_of: None,
+        priority: Priority::Read,
     };
     Received { request, origin }
 }

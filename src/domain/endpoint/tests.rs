@@ -107,7 +107,7 @@ fn only_the_exact_spelling_of_a_list_is_one() {
         "/api/v9/./organizations/1/groups",
         "/api/v9/organizations/1/groups;v=1",
     ] {
-        assert_eq!(get(path), Endpoint::Read, "{path}");
+        assert!(matches!(get(path), Endpoint::Read(_)), "{path}");
     }
 }
 
@@ -144,7 +144,7 @@ fn a_change_whose_path_could_mean_two_things_is_refused() {
         "/api/v9/organizations/1/groups/%ff",
     ] {
         assert!(classify(&Method::DELETE, [], path).is_err(), "{path}");
-        assert_eq!(get(path), Endpoint::Read, "{path}");
+        assert!(matches!(get(path), Endpoint::Read(_)), "{path}");
     }
 }
 
@@ -160,9 +160,8 @@ fn a_method_in_a_header_counts_as_much_as_the_one_on_the_line() {
         "cannot be talked down"
     );
     let list = "/api/v9/organizations/1/groups";
-    assert_eq!(
-        classify(&Method::GET, ["GET"], list),
-        Ok(Endpoint::Read),
+    assert!(
+        matches!(classify(&Method::GET, ["GET"], list), Ok(Endpoint::Read(_))),
         "not cached"
     );
     assert!(matches!(
@@ -194,7 +193,56 @@ fn what_nobody_listed_is_a_change_that_touches_what_its_path_names() {
         change("PUT", "/api/v9/organizations/x/groups/7").touches,
         Touches::Everything
     );
-    assert_eq!(get("/api/v9/new_thing"), Endpoint::Read);
+    assert_eq!(get("/api/v9/new_thing"), Endpoint::Read(Read::default()));
+}
+
+#[test]
+fn a_read_says_whose_quota_it_costs_and_which_operation_it_is() {
+    let told = |method: &str, path: &str| {
+        let method = Method::from_str(method).unwrap();
+        match classify(&method, [], path).unwrap() {
+            Endpoint::Read(read) => (
+                read.organization.map(|id| id.0),
+                read.workspace.map(|id| id.0),
+                read.name,
+            ),
+            other => panic!("{path} is {other:?}"),
+        }
+    };
+    assert_eq!(
+        told("GET", "/api/v9/organizations/1/groups/"),
+        (Some(1), None, "GET /organizations/{organization_id}/groups")
+    );
+    assert_eq!(
+        told("POST", "/reports/api/v3/workspace/2/search/time_entries"),
+        (
+            None,
+            Some(2),
+            "POST /reports/api/v3/workspace/{workspace_id}/search/time_entries"
+        )
+    );
+    assert_eq!(
+        told("GET", "/api/v10/organizations/1/workspaces/2/new"),
+        (Some(1), Some(2), "unlisted read")
+    );
+    assert_eq!(
+        told("HEAD", "/insights/api/v1/workspace/2/x"),
+        (None, Some(2), "unlisted read")
+    );
+    assert_eq!(
+        told("GET", "/api/v9/organizations/1/../2"),
+        (None, None, "unlisted read"),
+        "what it names is not known"
+    );
+    for (path, name) in [
+        ("/api/v9/me/time_entries", "GET /me/time_entries"),
+        ("/api/v9/me/new", "unlisted read"),
+    ] {
+        assert_eq!(get(path), Endpoint::Me(name));
+    }
+    let list = List::Workspace(WorkspaceId(2));
+    assert_eq!(get(&list.path()).name(), list.passed_through().name);
+    assert_eq!(get(&format!("{}/", list.path())).name(), list.name());
 }
 
 fn any_path() -> impl Strategy<Value = String> {
@@ -232,7 +280,7 @@ proptest! {
 
     #[test]
     fn a_write_is_a_read_only_if_the_table_says_so(path in any_path()) {
-        if let Ok(Endpoint::Read | Endpoint::List(_)) = classify(&Method::POST, [], &path) {
+        if let Ok(Endpoint::Read(_) | Endpoint::Me(_) | Endpoint::List(_)) = classify(&Method::POST, [], &path) {
             let listed = operation(&Method::POST, &path).expect("listed");
             prop_assert_eq!(listed.class, Class::Read);
         }

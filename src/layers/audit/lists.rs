@@ -97,7 +97,7 @@ where
 
     async fn ask(&self, list: List, query: Option<&str>, anew: bool) -> Option<Answer> {
         let caller = self.caller?;
-        let pool = Pool::of(list.organization());
+        let pool = Pool::of_list(list);
         let (quota, reserve) = (&self.recorder.quota, self.recorder.reserve);
         if !quota.affords(caller.fingerprint, pool, reserve, Instant::now()) {
             return None;

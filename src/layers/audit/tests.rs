@@ -17,7 +17,7 @@ use crate::domain::event::{Draft, Flag};
 use crate::domain::group::{Group, ProjectGroup};
 use crate::domain::ids::{OrganizationId, WorkspaceId};
 use crate::layers::testing;
-use crate::quota::Readings;
+use crate::quota::Quota;
 use crate::store::memory::MemoryStore;
 use crate::store::{Fact, Learned};
 
@@ -85,7 +85,7 @@ impl Setup {
             people: People::new(
                 Arc::new(self.store.clone()),
                 None,
-                Readings::new(),
+                Quota::default(),
                 Clock::system(),
                 self.tasks.clone(),
             ),
@@ -97,7 +97,7 @@ impl Setup {
             turns: Turns::default(),
             recent: Recent::of([]),
             tags: Tags::new(),
-            quota: Readings::new(),
+            quota: Quota::default(),
             reserve: 10,
             slots: Arc::new(Semaphore::new(2)),
             tasks: self.tasks.clone(),

@@ -175,8 +175,10 @@ impl Fetch {
                     .filter_map(|group| group.workspaces.as_ref())
                     .flatten();
                 if let Some(organization) = organization {
-                    workspaces
-                        .for_each(|workspace| self.layer.epochs.learn(organization, *workspace));
+                    workspaces.for_each(|workspace| {
+                        self.layer.epochs.learn(organization, *workspace);
+                        self.layer.quota.learn(organization, *workspace);
+                    });
                 }
                 let view = self.view(&groups);
                 let workspace = match self.list {

@@ -14,7 +14,7 @@ use tower::Service;
 
 use super::fetch::Fetch;
 use super::respond::{self, Reader};
-use super::{Answer, CACHE_STATUS, CacheLayer, Call, Lookup};
+use super::{Answer, CACHE_STATUS, CacheLayer, Call, Lookup, asking};
 use crate::cache::entry::Entry;
 use crate::cache::fills::{Fetched, Joined};
 use crate::cache::filters::Filter;
@@ -22,7 +22,7 @@ use crate::cache::verdict::{
     Bypass, Detail, Verdict, Why, forwarded, hit, in_place_of_an_error, instead, verdict,
 };
 use crate::error::ProxyError;
-use crate::quota::{Pool, Stance};
+use crate::quota::{Pool, Priority, Stance};
 
 /// Slow is worse than down: so long somebody waits who could have an older list.
 const PATIENCE: Duration = Duration::from_secs(1);
@@ -33,13 +33,14 @@ type Told = Result<Arc<Fetched>, ProxyError>;
 
 impl CacheLayer {
     /// Fetches a list that nobody waits for.
-    pub(super) fn refresh<S>(self: Arc<Self>, inner: S, call: Call, lookup: Lookup)
+    pub(super) fn refresh<S>(self: Arc<Self>, inner: S, mut call: Call, lookup: Lookup)
     where
         S: Service<Call, Response = Answer, Error = ProxyError, Future: Send> + Send + 'static,
     {
         let state = self.epochs.state(lookup.list, lookup.caller);
         let key = lookup.key.clone();
         let fetch = self.fetch(&lookup);
+        call.origin.priority = Priority::Refresh;
         // One that is under way will do; and who finds too many under way has lost nothing.
         let begun = self.fills.join_or_start(
             (key, state),
@@ -76,6 +77,9 @@ impl CacheLayer {
         } else {
             lookup.why
         };
+        let asking = asking(&lookup.key, lookup.tool.as_ref());
+        self.quota
+            .renews(&asking, lookup.key.digest(), Instant::now());
         let alone = respond::again(&call);
         let mut service = inner.clone();
         std::mem::swap(&mut service, &mut inner);
@@ -86,9 +90,11 @@ impl CacheLayer {
             || fetch.run(service, call),
         );
         let (told, began) = match joined {
-            Ok(Joined::Kept(answer)) => {
+            Ok(Joined::Kept((entry, ttl))) => {
                 self.metrics.cache_request("hit");
-                return Ok(answer(&reader));
+                let tool = lookup.tool.as_ref();
+                let reading = self.answered(&lookup.key, tool, Instant::now());
+                return Ok(respond::kept(&entry, &reader, reading, hit(ttl, None)));
             }
             Ok(Joined::Fetch { fill, began }) if lookup.has_older => {
                 match timeout(PATIENCE, fill.clone()).await {
@@ -170,20 +176,17 @@ impl CacheLayer {
             return None;
         }
         self.metrics.cache_request(Detail::Filtered.metric());
-        let reading = self.reading(lookup.caller, lookup.list, now);
+        let reading = self.answered(&lookup.key, lookup.tool.as_ref(), now);
         let status = hit(ttl, Some(Detail::Filtered));
         Some(respond::kept(&entry, reader, reading, status))
     }
 
-    // The answer of a list that was stored since it was looked for.
-    fn kept(&self, lookup: &Lookup) -> Option<impl FnOnce(&Reader) -> Answer + use<>> {
+    // A list that was stored since it was looked for, and for how long it is fresh.
+    fn kept(&self, lookup: &Lookup) -> Option<(Arc<Entry>, i64)> {
         let entry = self.lists.as_ref()?.get(&lookup.key)?;
         let now = Instant::now();
-        let reading = self.reading(lookup.caller, lookup.list, now);
         match verdict(Some(&entry), lookup.directives, now, &self.freshness) {
-            Verdict::Hit { ttl } => {
-                Some(move |reader: &Reader| respond::kept(&entry, reader, reading, hit(ttl, None)))
-            }
+            Verdict::Hit { ttl } => Some((entry, ttl)),
             Verdict::Revalidate { .. } | Verdict::Forward(_) => None,
         }
     }
@@ -200,7 +203,7 @@ impl CacheLayer {
         let (now, directives) = (Instant::now(), lookup.directives);
         let ttl = in_place_of_an_error(&entry, directives, now, &self.freshness)?;
         self.metrics.cache_request(detail.metric());
-        let reading = self.reading(lookup.caller, lookup.list, now);
+        let reading = self.answered(&lookup.key, lookup.tool.as_ref(), now);
         let status = match detail {
             // It was refused here.
             Detail::Quota => hit(ttl, Some(detail)),
@@ -227,16 +230,14 @@ impl CacheLayer {
             let kind = headers.get(CONTENT_TYPE);
             kind.is_some_and(|kind| kind.as_bytes().starts_with(b"text/html"))
         };
-        let pool = Pool::of(lookup.list.organization());
+        let pool = Pool::of_list(lookup.list);
         let failed = match status {
             StatusCode::TOO_MANY_REQUESTS => true,
             // The load balancer's, which knows no list and no group.
             StatusCode::BAD_REQUEST => is_html(),
             // Unless it is about the plan.
             StatusCode::PAYMENT_REQUIRED => {
-                let stance = self
-                    .quota
-                    .stance(lookup.caller, pool, self.reserve, Instant::now());
+                let stance = self.quota.stance(lookup.caller, pool, Instant::now());
                 stance == Stance::Closed
             }
             status => status.is_server_error(),

@@ -13,7 +13,8 @@ use crate::cache::entry::{Entry, matches};
 use crate::cache::fills::Fetched;
 use crate::cache::verdict::{self, Why};
 use crate::coding::Accepted;
-use crate::quota::{REMAINING, RESETS_IN, Reading};
+use crate::layers::{QUOTA_REMAINING, QUOTA_RESETS_IN};
+use crate::quota::Reading;
 
 /// What of a request decides how a list is given out.
 pub(super) struct Reader {
@@ -64,8 +65,8 @@ pub(super) fn kept(
     headers.insert(AGE, HeaderValue::from(entry.age(now).as_secs()));
     if let Some(reading) = reading {
         let resets_in = reading.resets_at.saturating_duration_since(now);
-        headers.insert(REMAINING, HeaderValue::from(reading.remaining));
-        headers.insert(RESETS_IN, HeaderValue::from(resets_in.as_secs()));
+        headers.insert(QUOTA_REMAINING, HeaderValue::from(reading.remaining));
+        headers.insert(QUOTA_RESETS_IN, HeaderValue::from(resets_in.as_secs()));
     }
     headers.append(CACHE_STATUS, status);
     answer

@@ -31,7 +31,7 @@ struct Setup {
     upstream: Handle<Call, Answer>,
     epochs: Arc<Epochs>,
     store: MemoryStore,
-    quota: Readings,
+    quota: Quota,
     filters: Filters,
 }
 
@@ -44,7 +44,7 @@ fn setup_with(mode: crate::config::Filters) -> Setup {
     let epochs = Epochs::with_grace(Duration::ZERO);
     let store = MemoryStore::new();
     let metrics = Metrics::new();
-    let quota = Readings::new();
+    let quota = Quota::default();
     let layer = CacheLayer {
         lists: Some(Lists::new(
             1 << 20,
@@ -64,7 +64,6 @@ fn setup_with(mode: crate::config::Filters) -> Setup {
         },
         filters: filters.clone(),
         quota: quota.clone(),
-        reserve: 10,
         max_entry_size: 1 << 10,
         body_timeout: Duration::from_secs(30),
         clock: Clock::system(),

@@ -25,7 +25,7 @@ use tollgate::layers::limit::LimitLayer;
 use tollgate::layers::observe::ObserveLayer;
 use tollgate::layers::rescue::RescueLayer;
 use tollgate::metrics::Metrics;
-use tollgate::quota::Readings;
+use tollgate::quota::Quota;
 use tollgate::server::{Server, ServerLimits};
 use tollgate::simulator::{Match, Toggl};
 use tollgate::store::memory::MemoryStore;
@@ -426,8 +426,7 @@ impl PlainCache {
                 refusal: Duration::ZERO,
             },
             filters: Filters::new(tollgate::config::Filters::Off),
-            quota: Readings::new(),
-            reserve: 0,
+            quota: Quota::default(),
             max_entry_size: 1 << 20,
             body_timeout: minute,
             clock: Clock::system(),

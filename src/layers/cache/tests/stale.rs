@@ -29,7 +29,7 @@ fn told(setup: &Setup, remaining: u64) {
         resets_at: Instant::now() + TTL * 30,
     };
     let pool = Pool::Organization(OrganizationId(1));
-    setup.quota.note(caller, pool, reading);
+    setup.quota.note(caller, pool, Instant::now(), reading);
 }
 
 #[tokio::test(start_paused = true)]
@@ -205,7 +205,7 @@ async fn in_the_reserve_an_older_list_is_given_out_without_asking() {
         assert_eq!(status(&setup.kept(new).await), QUOTA);
     }
     let mut setup = aged(TTL * 3).await;
-    told(&setup, 11);
+    told(&setup, 500);
     setup.fetched(testing::get("ann", LIST), 200, BODY).await;
     // There is nothing to be given out after a change, and what is left is there to be used.
     told(&setup, 10);
@@ -219,6 +219,18 @@ async fn in_the_reserve_an_older_list_is_given_out_without_asking() {
     advance(TTL).await;
     let answer = setup.kept(testing::get("ann", LIST)).await;
     assert_eq!(status(&answer), "tollgate; hit; ttl=0; detail=quota");
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_is_left_is_spread_over_the_time_until_there_is_more() {
+    let mut setup = aged(TTL * 3).await;
+    // Thirty minutes, and ten requests to spend.
+    told(&setup, 20);
+    let answer = setup.kept(testing::get("ann", LIST)).await;
+    assert_eq!(status(&answer), QUOTA);
+    advance(TTL).await;
+    let answer = setup.fetched(testing::get("ann", LIST), 200, "[]").await;
+    assert_eq!(status(&answer), "tollgate; fwd=stale; stored");
 }
 
 #[tokio::test(start_paused = true)]

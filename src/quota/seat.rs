@@ -1,0 +1,164 @@
+//! One credential and one quota: where a request asks whether it may go up, and where it is counted.
+//!
+//! Credentials of one person share what upstream counts together ([`Account`]), and are counted apart.
+
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use tokio::time::Instant;
+
+use super::book::Meters;
+use super::freshness::Habits;
+use super::pace::Spacing;
+use super::reading::{Exhausted, Reading};
+use super::standing::{Decision, Heard, Priority, Stance, Standing};
+use crate::domain::caller::Fingerprint;
+use crate::domain::label::Label;
+use crate::domain::usage::{Pool, Use};
+
+/// See the [module](self).
+#[derive(Debug)]
+pub struct Seat {
+    pub(super) caller: Fingerprint,
+    /// The quota, with its organization if that is known.
+    pub(super) pool: Pool,
+    pub(super) account: Arc<Account>,
+    pub(super) meters: Meters,
+    pub(super) reserve: u64,
+    /// Where the token's requests wait for their turn.
+    pub spacing: Arc<Spacing>,
+}
+
+/// What upstream counts together: one person's requests of one pool.
+#[derive(Debug, Default)]
+pub(super) struct Account(Mutex<State>);
+
+#[derive(Debug, Default)]
+pub(super) struct State {
+    pub(super) standing: Standing,
+    pub(super) habits: Habits,
+    /// Whose credential was told what nobody has written down yet.
+    pub(super) unwritten: Option<Fingerprint>,
+}
+
+/// A request that goes up. Tell what it [heard](Self::heard); dropped without it, another may try.
+#[derive(Debug)]
+#[must_use = "dropped, it says that nothing was heard"]
+pub struct Pass {
+    seat: Arc<Seat>,
+    probe: Option<u64>,
+    sent: Instant,
+}
+
+// === impl Seat ===
+
+impl Seat {
+    /// Lets a request go up at `now`, or not.
+    ///
+    /// # Errors
+    ///
+    /// That the quota is known to be gone, and for how long.
+    pub fn admit(self: &Arc<Self>, priority: Priority, now: Instant) -> Result<Pass, Exhausted> {
+        let probe = match self.state().standing.decide(priority, self.reserve, now) {
+            Decision::Go => None,
+            Decision::Probe(number) => Some(number),
+            Decision::Refuse(gone) => return Err(gone),
+        };
+        Ok(Pass {
+            seat: Arc::clone(self),
+            probe,
+            sent: now,
+        })
+    }
+
+    /// Counts `count` more.
+    pub fn count(
+        &self,
+        tool: Option<&Label>,
+        endpoint: &'static str,
+        of: Use,
+        count: i64,
+        now: Instant,
+    ) {
+        let tool = tool.map_or("", AsRef::as_ref);
+        self.meters.count(tool, endpoint, of, count, now);
+    }
+
+    /// A request goes up that is not for an expired list.
+    pub fn spent(&self, now: Instant) {
+        self.state().habits.spent(now);
+    }
+
+    /// The quota, with its organization if that is known.
+    #[must_use]
+    pub fn pool(&self) -> Pool {
+        self.pool
+    }
+
+    /// How much is left.
+    #[must_use]
+    pub fn stance(&self, now: Instant) -> Stance {
+        self.state().standing.stance(self.reserve, now)
+    }
+
+    /// What was told last, unless there is more by now.
+    #[must_use]
+    pub fn last(&self, now: Instant) -> Option<Reading> {
+        self.state().standing.last(now)
+    }
+
+    /// How long a list is fresh now: `ttl`, or longer when what is left would not last; at most `most`.
+    #[must_use]
+    pub fn freshness(&self, ttl: Duration, most: Duration, now: Instant) -> Duration {
+        let mut state = self.state();
+        let reading = state.standing.last(now);
+        state
+            .habits
+            .freshness(reading, self.reserve, ttl, most, now)
+    }
+
+    /// Somebody asked for this list.
+    pub fn asked(&self, list: u64, now: Instant) {
+        self.state().habits.asked(list, now);
+    }
+
+    pub(super) fn hear(&self, sent: Instant, heard: Heard, now: Instant) {
+        if heard == Heard::Nothing {
+            return;
+        }
+        let mut state = self.state();
+        state.standing.hear(sent, heard, now);
+        state.habits.reconsider();
+        state.unwritten = Some(self.caller);
+    }
+
+    pub(super) fn state(&self) -> MutexGuard<'_, State> {
+        self.account.state()
+    }
+}
+
+// === impl Account ===
+
+impl Account {
+    pub(super) fn state(&self) -> MutexGuard<'_, State> {
+        // Nothing panics while it is held.
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+// === impl Pass ===
+
+impl Pass {
+    /// Takes over what the answer said.
+    pub fn heard(self, heard: Heard, now: Instant) {
+        self.seat.hear(self.sent, heard, now);
+    }
+}
+
+impl Drop for Pass {
+    fn drop(&mut self) {
+        if let Some(probe) = self.probe {
+            self.seat.state().standing.give_up(probe);
+        }
+    }
+}

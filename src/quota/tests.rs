@@ -1,0 +1,167 @@
+use super::testing::{ann, bob, fingerprint};
+use super::*;
+
+const ORG: Pool = Pool::Organization(OrganizationId(1));
+const STUDIO: Pool = Pool::Workspace(WorkspaceId(2));
+const LIST: &str = "GET /organizations/{organization_id}/groups";
+
+fn told(quota: &Quota, caller: Fingerprint, pool: Pool, remaining: u64, seconds: u64) {
+    let now = Instant::now();
+    let reading = Reading {
+        remaining,
+        resets_at: now + Duration::from_secs(seconds),
+    };
+    quota.note(caller, pool, now, reading);
+}
+
+fn stance(quota: &Quota, caller: Fingerprint, pool: Pool) -> Stance {
+    quota.stance(caller, pool, Instant::now())
+}
+
+fn asking(caller: Fingerprint, pool: Pool) -> Asking<'static> {
+    Asking {
+        caller,
+        pool,
+        endpoint: LIST,
+        tool: None,
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_is_left_is_told_of_each_credential_and_pool_until_its_reset() {
+    let quota = Quota::default();
+    told(&quota, ann(), ORG, 7, 60);
+    let now = Instant::now();
+    let later = now + Duration::from_secs(60);
+    assert_eq!(quota.last(ann(), ORG, now).unwrap().remaining, 7);
+    assert_eq!(quota.last(ann(), ORG, later), None, "filled up again");
+    assert_eq!(quota.last(ann(), Pool::Me, now), None);
+    assert_eq!(quota.last(bob(), ORG, now), None);
+    assert!(quota.affords(ann(), ORG, 6, now));
+    assert!(!quota.affords(ann(), ORG, 7, now));
+    assert!(quota.affords(ann(), ORG, 7, later));
+    assert_eq!(stance(&quota, ann(), ORG), Stance::Reserve);
+    assert_eq!(stance(&quota, bob(), ORG), Stance::Open);
+}
+
+#[tokio::test(start_paused = true)]
+async fn credentials_of_one_person_share_a_quota_once_that_is_known() {
+    let quota = Quota::default();
+    let password = fingerprint("Basic ann:password");
+    told(&quota, ann(), ORG, 0, 60);
+    assert_eq!(stance(&quota, password, ORG), Stance::Open);
+    quota.introduce(ann(), UserId(5));
+    assert_eq!(stance(&quota, ann(), ORG), Stance::Closed, "goes along");
+    quota.introduce(password, UserId(5));
+    assert_eq!(stance(&quota, password, ORG), Stance::Closed);
+    assert_eq!(stance(&quota, password, Pool::Me), Stance::Open);
+    assert_eq!(stance(&quota, bob(), ORG), Stance::Open);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_workspace_counts_against_its_organization_once_that_is_known() {
+    let quota = Quota::default();
+    told(&quota, ann(), STUDIO, 0, 60);
+    assert_eq!(stance(&quota, ann(), ORG), Stance::Open);
+    quota.learn(OrganizationId(1), WorkspaceId(2));
+    assert_eq!(stance(&quota, ann(), ORG), Stance::Closed);
+    assert_eq!(stance(&quota, ann(), STUDIO), Stance::Closed);
+    tokio::time::advance(Duration::from_secs(1)).await;
+    told(&quota, ann(), STUDIO, 20, 60);
+    assert_eq!(stance(&quota, ann(), ORG), Stance::Open);
+}
+
+#[tokio::test(start_paused = true)]
+async fn everything_counted_is_taken_once_and_can_be_given_back() {
+    let quota = Quota::default();
+    let now = Instant::now();
+    told(&quota, ann(), ORG, 7, 60);
+    let newest = quota.answered(&asking(ann(), ORG), 1, now);
+    assert_eq!(newest.unwrap().remaining, 7);
+    quota.answered(&asking(ann(), ORG), 1, now);
+    // Counted before anybody knew whose it is.
+    quota.answered(&asking(ann(), STUDIO), 2, now);
+    quota.learn(OrganizationId(1), WorkspaceId(2));
+    quota.answered(&asking(ann(), STUDIO), 2, now);
+
+    let mut news = quota.take();
+    news.usage
+        .sort_by_key(|usage| (usage.pool, usage.counts.cached));
+    let counted: Vec<_> = news
+        .usage
+        .iter()
+        .map(|usage| (usage.pool, usage.counts.cached))
+        .collect();
+    assert_eq!(counted, [(ORG, 1), (ORG, 2), (STUDIO, 1)]);
+    assert_eq!(news.left.len(), 1);
+    assert_eq!((news.left[0].pool, news.left[0].remaining), (ORG, 7));
+    assert_eq!(quota.take(), News::default());
+
+    let usage = news.usage.clone();
+    quota.give_back(news);
+    assert_eq!(quota.take().usage, usage);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_closed_hour_outlives_a_restart() {
+    let before = Quota::default();
+    let gone = Exhausted {
+        message: Some("hourly limit".into()),
+        resets_in: Duration::from_secs(600),
+    };
+    let now = Instant::now();
+    before
+        .seat(ann(), ORG)
+        .hear(now, Heard::Exhausted(gone), now);
+    let left = before.take().left.remove(0);
+
+    let after = Quota::default();
+    after.restore(ann(), &left);
+    assert_eq!(stance(&after, ann(), ORG), Stance::Closed);
+    let refused = after.seat(ann(), ORG).admit(Priority::Read, Instant::now());
+    let refused = refused.unwrap_err();
+    assert_eq!(refused.message.as_deref(), Some("hourly limit"));
+    // The system's clock goes on meanwhile.
+    assert!((590..=600).contains(&refused.resets_in.as_secs()));
+
+    let old = Left {
+        resets_at: left.told_at,
+        ..left
+    };
+    let later = Quota::default();
+    later.restore(ann(), &old);
+    assert_eq!(stance(&later, ann(), ORG), Stance::Open);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_pass_that_is_dropped_lets_another_try() {
+    let quota = Quota::default();
+    told(&quota, ann(), ORG, 0, 60);
+    let seat = quota.seat(ann(), ORG);
+    assert!(seat.admit(Priority::Read, Instant::now()).is_err());
+    tokio::time::advance(Duration::from_secs(60)).await;
+    let pass = seat.admit(Priority::Read, Instant::now()).unwrap();
+    assert!(seat.admit(Priority::Read, Instant::now()).is_err());
+    drop(pass);
+    let pass = seat.admit(Priority::Read, Instant::now()).unwrap();
+    pass.heard(Heard::Admitted, Instant::now());
+    assert!(seat.admit(Priority::Read, Instant::now()).is_ok());
+    assert!(seat.admit(Priority::Read, Instant::now()).is_ok());
+}
+
+#[tokio::test(start_paused = true)]
+async fn lists_in_use_are_fresh_for_longer_when_little_is_left() {
+    let quota = Quota::default();
+    let (ttl, most) = (Duration::from_secs(60), Duration::from_secs(3660));
+    let freshness = || quota.freshness(ann(), ORG, ttl, most, Instant::now());
+    assert_eq!(freshness(), ttl, "nobody told of a quota");
+    for list in 0..3 {
+        quota.renews(&asking(ann(), ORG), list, Instant::now());
+    }
+    told(&quota, ann(), ORG, 240, 3600);
+    assert_eq!(freshness(), ttl);
+    told(&quota, ann(), ORG, 30, 3600);
+    assert_eq!(freshness().as_secs(), 635);
+    told(&quota, ann(), ORG, 10, 3600);
+    assert_eq!(freshness(), most);
+}
