@@ -24,8 +24,10 @@ use crate::admin::{self, Admin, Readiness, Token};
 use crate::body::Body;
 use crate::cache::epochs::Epochs;
 use crate::cache::fills::Fills;
+use crate::cache::filters::Filters;
 use crate::cache::lists::Lists;
 use crate::cache::tags::Tags;
+use crate::cache::verdict::Freshness;
 use crate::clock::Clock;
 use crate::config::{Config, Pace, Retention};
 use crate::domain::action::Outcome;
@@ -162,7 +164,14 @@ impl App {
             fills: Fills::new(config.limits.max_in_flight),
             epochs: Arc::clone(&epochs),
             known,
-            ttl: config.cache.ttl,
+            freshness: Freshness {
+                ttl: config.cache.ttl,
+                while_revalidate: config.cache.stale_while_revalidate,
+                if_error: config.cache.stale_if_error,
+                refusal: config.cache.refusal_ttl,
+            },
+            filters: Filters::new(config.cache.filters),
+            quota: quota.clone(),
             max_entry_size: bytes(config.cache.max_entry_size),
             body_timeout: config.upstream.request_timeout,
             clock: clock.clone(),

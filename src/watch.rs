@@ -121,7 +121,10 @@ impl Watch {
         let agent = concat!("tollgate/", env!("CARGO_PKG_VERSION"), " (watch)");
         *request.headers_mut() = HeaderMap::from_iter([
             (AUTHORIZATION, authorization),
-            (CACHE_CONTROL, HeaderValue::from_static("no-cache")),
+            (
+                CACHE_CONTROL,
+                HeaderValue::from_static("no-cache, max-stale=0"),
+            ),
             (ACCEPT, HeaderValue::from_static("application/json")),
             (ACCEPT_ENCODING, HeaderValue::from_static("gzip")),
             (USER_AGENT, HeaderValue::from_static(agent)),

@@ -2,21 +2,25 @@
 //!
 //! **Guarantee** (DESIGN §1.2, §3): of upstream's answer only the headers in [`KEPT`] are kept, so that
 //! no cookie, quota figure, request id or date is ever replayed, nor a header that upstream may add
-//! one day. A hit copies no body: [`Bytes`] are shared.
+//! one day. A hit copies no body and compresses none: both codings lie ready, each with a validator of its
+//! own, and [`Bytes`] are shared.
+//!
+//! A refusal (403, 404) is kept in the same way, for a shorter time.
 
 use bytes::Bytes;
 use http::header::{
     CACHE_CONTROL, CONTENT_LANGUAGE, CONTENT_TYPE, EXPIRES, LAST_MODIFIED, PRAGMA, SERVER, VARY,
     VIA,
 };
-use http::{HeaderMap, HeaderName, HeaderValue};
+use http::{HeaderMap, HeaderName, HeaderValue, StatusCode};
 use sha2::{Digest as _, Sha256};
 use tokio::time::{Duration, Instant};
 
 use super::epochs::Snapshot;
+use crate::coding::{Accepted, gzipped};
 
 /// The headers of upstream's answer that are worth keeping.
-const KEPT: [HeaderName; 10] = [
+const KEPT: [HeaderName; 9] = [
     CACHE_CONTROL,
     CONTENT_LANGUAGE,
     CONTENT_TYPE,
@@ -24,7 +28,6 @@ const KEPT: [HeaderName; 10] = [
     LAST_MODIFIED,
     PRAGMA,
     SERVER,
-    VARY,
     VIA,
     HeaderName::from_static("x-service-level"),
 ];
@@ -37,12 +40,25 @@ pub struct Entry {
     pub snapshot: Option<Snapshot>,
     /// When its fetch began: it shows nothing later than that.
     pub fetched: Instant,
+    /// 200 for a list; 403 or 404 where upstream refused it.
+    pub status: StatusCode,
     /// The headers of an answer made of it.
     pub headers: HeaderMap,
-    /// Its strong validator.
-    pub etag: HeaderValue,
-    /// The list, without an encoding. (The gzipped form will stand beside it.)
+    /// The body as it is.
+    pub identity: Form,
+    /// The body in `gzip`.
+    pub gzip: Form,
+}
+
+/// A body in one coding (RFC 9110 §8.4.1).
+#[derive(Debug)]
+pub struct Form {
+    /// The bytes that are sent.
     pub body: Bytes,
+    /// Their strong validator (RFC 9110 §8.8.3.3: one for each coding).
+    pub etag: HeaderValue,
+    /// What `Content-Encoding` says.
+    pub coding: Option<HeaderValue>,
 }
 
 // === impl Entry ===
@@ -53,22 +69,54 @@ impl Entry {
     pub fn new(
         snapshot: Option<Snapshot>,
         fetched: Instant,
+        status: StatusCode,
         upstream: &HeaderMap,
-        body: Bytes,
+        body: &[u8],
     ) -> Self {
-        let mut headers = HeaderMap::with_capacity(KEPT.len() + 4);
+        let mut headers = HeaderMap::with_capacity(KEPT.len() + 6);
         for name in &KEPT {
             for value in upstream.get_all(name) {
                 headers.append(name.clone(), value.clone());
             }
         }
+        headers.insert(VARY, HeaderValue::from_static("Accept-Encoding"));
+        // Copied, for what came may be a piece of a larger buffer, which would stay in memory with it.
+        let body = Bytes::from(Box::<[u8]>::from(body));
+        let gzip = Form {
+            body: Bytes::from(gzipped(&body).into_boxed_slice()),
+            etag: tag(&body, "-gzip"),
+            coding: Some(HeaderValue::from_static("gzip")),
+        };
         Self {
             snapshot,
             fetched,
+            status,
             headers,
-            etag: etag(&body),
-            body,
+            identity: Form {
+                etag: etag(&body),
+                body,
+                coding: None,
+            },
+            gzip,
         }
+    }
+
+    /// The form for who takes these codings. Who takes neither gets the body as it is.
+    #[must_use]
+    pub fn form(&self, accepted: Accepted) -> &Form {
+        // A short list is shorter as it is.
+        let is_shorter = self.gzip.body.len() < self.identity.body.len();
+        if accepted.gzip && (is_shorter || !accepted.identity) {
+            &self.gzip
+        } else {
+            &self.identity
+        }
+    }
+
+    /// Whether it is what was asked for, and not a refusal.
+    #[must_use]
+    pub fn is_list(&self) -> bool {
+        self.status == StatusCode::OK
     }
 
     /// How old it is.
@@ -84,22 +132,34 @@ impl Entry {
             .headers
             .iter()
             .map(|(name, value)| name.as_str().len() + value.len() + 64);
-        size_of::<Self>() + self.body.len() + headers.sum::<usize>()
+        let bodies = self.identity.body.len() + self.gzip.body.len();
+        size_of::<Self>() + bodies + headers.sum::<usize>()
     }
 }
 
-/// The validator of a body: half a SHA-256, which no two lists share by chance.
+/// The validator of a body as it is: half a SHA-256, which no two lists share by chance.
 #[must_use]
 pub fn etag(body: &[u8]) -> HeaderValue {
+    tag(body, "")
+}
+
+fn tag(body: &[u8], coding: &str) -> HeaderValue {
     let digest = hex::encode(&Sha256::digest(body)[..16]);
-    HeaderValue::from_str(&format!("\"{digest}\"")).expect("quoted hexadecimal digits")
+    HeaderValue::from_str(&format!("\"{digest}{coding}\"")).expect("quoted plain characters")
+}
+
+/// The validator of the same list as it is, whichever coding `tag` was given out for.
+#[must_use]
+pub fn uncoded(tag: &HeaderValue) -> HeaderValue {
+    let whole = tag.as_bytes().strip_suffix(b"-gzip\"");
+    let whole = whole.and_then(|start| HeaderValue::from_bytes(&[start, b"\""].concat()).ok());
+    whole.unwrap_or_else(|| tag.clone())
 }
 
 /// Whether `If-None-Match` names this validator (RFC 9110 §13.1.2: the weak comparison).
 #[must_use]
-pub fn matches(if_none_match: &HeaderMap, etag: &HeaderValue) -> bool {
-    let values = if_none_match.get_all(http::header::IF_NONE_MATCH);
-    let mut tags = values
+pub fn matches(if_none_match: &[HeaderValue], etag: &HeaderValue) -> bool {
+    let mut tags = if_none_match
         .iter()
         .flat_map(|value| value.as_bytes().split(|byte| *byte == b','));
     tags.any(|tag| {
@@ -131,22 +191,47 @@ mod tests {
             upstream.insert(HeaderName::from_static(name), HeaderValue::from_static("1"));
         }
         upstream.insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
-        let entry = Entry::new(None, Instant::now(), &upstream, Bytes::from_static(b"[]"));
-        assert_eq!(entry.headers.keys().collect::<Vec<_>>(), [CACHE_CONTROL]);
-        assert!(entry.weight() > 2);
+        let entry = Entry::new(None, Instant::now(), StatusCode::OK, &upstream, b"[]");
+        assert_eq!(
+            entry.headers.keys().collect::<Vec<_>>(),
+            [CACHE_CONTROL, VARY]
+        );
     }
 
     #[test]
     fn a_validator_matches_itself_in_any_list_and_weakly() {
         let etag = etag(b"[]");
-        let asked = |value: &str| {
-            let mut headers = HeaderMap::new();
-            headers.insert("if-none-match", value.parse().unwrap());
-            matches(&headers, &etag)
-        };
+        let asked = |value: &str| matches(&[value.parse().unwrap()], &etag);
         let tag = etag.to_str().unwrap();
         assert!(asked(tag) && asked(&format!("\"x\", W/{tag}")) && asked("*"));
         assert!(!asked("\"x\"") && !asked(tag.trim_matches('"')));
-        assert!(!matches(&HeaderMap::new(), &etag));
+        assert!(!matches(&[], &etag));
+    }
+
+    #[tokio::test]
+    async fn each_coding_has_its_validator_and_is_given_to_who_takes_it() {
+        let body = format!("[{}]", " ".repeat(500));
+        let entry = |body: &str| {
+            let none = HeaderMap::new();
+            Entry::new(None, Instant::now(), StatusCode::OK, &none, body.as_bytes())
+        };
+        let (long, short) = (entry(&body), entry("[]"));
+        let (gzip, identity) = (true, true);
+        let any = Accepted { gzip, identity };
+        let plain = Accepted {
+            gzip: false,
+            identity,
+        };
+        let only_gzip = Accepted {
+            gzip,
+            identity: false,
+        };
+        assert_eq!(long.form(any).coding.as_ref().unwrap(), "gzip");
+        assert_eq!(long.form(plain).body, body);
+        assert_eq!(short.form(any).body, "[]");
+        assert_eq!(short.form(only_gzip).coding.as_ref().unwrap(), "gzip");
+        assert_ne!(long.form(any).etag, long.form(plain).etag);
+        assert_eq!(uncoded(&long.form(any).etag), long.form(plain).etag);
+        assert_eq!(uncoded(&long.form(plain).etag), long.form(plain).etag);
     }
 }

@@ -177,6 +177,18 @@ impl Epochs {
         }
     }
 
+    /// The same state for a caller who was revoked since: for the refusal that revoked them, which is the
+    /// one thing that they may be shown again.
+    #[must_use]
+    pub fn revoked(&self, snapshot: Snapshot) -> Snapshot {
+        let (caller, _) = snapshot.caller;
+        let number = self.callers.get_with(caller, || self.next_caller());
+        Snapshot {
+            caller: (caller, number),
+            ..snapshot
+        }
+    }
+
     fn next_caller(&self) -> u64 {
         self.next_caller.fetch_add(1, Ordering::SeqCst)
     }

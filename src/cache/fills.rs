@@ -57,6 +57,8 @@ pub enum Fetched {
         headers: HeaderMap,
         /// The body, without an encoding that we know.
         body: Bytes,
+        /// Whether it is repeated for a while: a refusal.
+        stored: bool,
     },
     /// An answer too large to be shared: for who began the fetch. The others fetch their own.
     Stream(Mutex<Option<Response<Body>>>),
@@ -230,6 +232,7 @@ mod tests {
             status: StatusCode::FORBIDDEN,
             headers: HeaderMap::new(),
             body: Bytes::new(),
+            stored: false,
         })
     }
 

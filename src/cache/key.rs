@@ -4,6 +4,8 @@
 //! thing in the same name. The parts are fields and are never joined, so no value of one can look like
 //! another.
 
+use std::hash::{DefaultHasher, Hash as _, Hasher as _};
+
 use percent_encoding::percent_decode;
 
 use crate::domain::caller::Fingerprint;
@@ -46,6 +48,19 @@ impl CacheKey {
     #[must_use]
     pub fn is_whole(&self) -> bool {
         self.query.is_empty()
+    }
+
+    /// A number for it, to tell lists apart where one taken for another does no harm.
+    #[must_use]
+    pub fn digest(&self) -> u64 {
+        let mut hasher = DefaultHasher::new();
+        self.hash(&mut hasher);
+        hasher.finish()
+    }
+
+    /// The names and values of the query, decoded and in order.
+    pub fn query(&self) -> impl Iterator<Item = &(Box<[u8]>, Box<[u8]>)> {
+        self.query.iter()
     }
 
     /// Bytes of memory.

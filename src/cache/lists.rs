@@ -50,6 +50,11 @@ impl Lists {
             .filter(|entry| self.is_admitted(entry))
     }
 
+    /// Forgets the list under `key`: upstream said that it is not there.
+    pub fn remove(&self, key: &CacheKey) {
+        self.entries.invalidate(key);
+    }
+
     fn is_admitted(&self, entry: &Entry) -> bool {
         entry
             .snapshot
@@ -76,8 +81,7 @@ impl Lists {
 
 #[cfg(test)]
 mod tests {
-    use bytes::Bytes;
-    use http::HeaderMap;
+    use http::{HeaderMap, StatusCode};
     use tokio::time::Instant;
 
     use super::*;
@@ -103,8 +107,9 @@ mod tests {
             Arc::new(Entry::new(
                 snapshot,
                 Instant::now(),
+                StatusCode::OK,
                 &HeaderMap::new(),
-                Bytes::new(),
+                b"[]",
             ))
         };
 
@@ -130,19 +135,20 @@ mod tests {
         );
         let caller = testing::get("ann", "/").caller.unwrap().fingerprint;
         let key = CacheKey::new(caller, LIST, None).unwrap();
-        let entry = |body| {
+        let entry = |body: &[u8]| {
             let snapshot = epochs.snapshot(LIST, caller);
             Arc::new(Entry::new(
                 snapshot,
                 Instant::now(),
+                StatusCode::OK,
                 &HeaderMap::new(),
-                Bytes::from_static(body),
+                body,
             ))
         };
         let earlier = entry(b"earlier");
         tokio::time::advance(Duration::from_millis(1)).await;
         lists.insert(key.clone(), entry(b"later"));
         lists.insert(key.clone(), earlier);
-        assert_eq!(lists.get(&key).unwrap().body, "later");
+        assert_eq!(lists.get(&key).unwrap().identity.body, "later");
     }
 }

@@ -3,6 +3,7 @@
 pub mod entry;
 pub mod epochs;
 pub mod fills;
+pub mod filters;
 pub mod key;
 pub mod lists;
 pub mod tags;

@@ -37,7 +37,7 @@ impl Tags {
         )
     }
 
-    /// Remembers that `caller` is given `tag` for a list.
+    /// Remembers that `caller` is given `tag` for a list, or the tag of another coding of it.
     pub fn note(&self, caller: Fingerprint, tag: &HeaderValue, list: List, query: Option<&str>) {
         self.0
             .insert((caller, tag.clone()), (list, query.map(Box::from)));

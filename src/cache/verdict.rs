@@ -1,10 +1,35 @@
 //! Whether a list is answered from the cache, and how the answer says so (RFC 9211). Pure.
+//!
+//! **Guarantee** (DESIGN §1.4). A kept list is given out
+//!
+//! | age | while all is well | when upstream fails or the quota is scarce |
+//! |---|---|---|
+//! | up to `ttl` | as fresh | as fresh |
+//! | then up to `stale_while_revalidate` more | as stale, and one fetch begins | as stale |
+//! | up to `ttl` + `stale_if_error` | not | as stale |
+//! | older | not | not |
+//!
+//! and always says which it is. What a change touched is not in here at all: such a list is found by
+//! nobody ([`Epochs`](super::epochs::Epochs)), so none of this leads back across a change.
 
 use http::header::{CACHE_CONTROL, PRAGMA};
-use http::{HeaderMap, HeaderValue};
+use http::{HeaderMap, HeaderValue, StatusCode};
 use tokio::time::{Duration, Instant};
 
 use super::entry::Entry;
+
+/// For how long lists are given out.
+#[derive(Clone, Copy, Debug)]
+pub struct Freshness {
+    /// So long a list is fresh.
+    pub ttl: Duration,
+    /// So long after `ttl` it is given out while it is fetched anew (RFC 5861 §3).
+    pub while_revalidate: Duration,
+    /// So long after `ttl` it is given out in place of an error (RFC 5861 §4).
+    pub if_error: Duration,
+    /// So long a refusal is repeated.
+    pub refusal: Duration,
+}
 
 /// What becomes of a read of a list.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -12,7 +37,12 @@ pub enum Verdict {
     /// The kept list is fresh, and for how many seconds more.
     Hit {
         /// Whole seconds.
-        ttl: u64,
+        ttl: i64,
+    },
+    /// It is just past its time: it is given out, and fetched anew for the next.
+    Revalidate {
+        /// Whole seconds, below nothing.
+        ttl: i64,
     },
     /// A list is asked of upstream, and why.
     Forward(Why),
@@ -44,6 +74,21 @@ pub enum Bypass {
     NotCached,
 }
 
+/// Why a list is given out that is no longer fresh, or not as new as its reader wants it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Detail {
+    /// It is being fetched anew.
+    Revalidating,
+    /// What is left of the quota is for changes, or nothing is left.
+    Quota,
+    /// Upstream failed.
+    StaleIfError,
+    /// Upstream has not answered yet.
+    Slow,
+    /// It was cut out of the whole list.
+    Filtered,
+}
+
 /// What the caller says of caching (RFC 9111 §5.2.1).
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Directives {
@@ -53,33 +98,107 @@ pub struct Directives {
     pub no_store: bool,
     /// `max-age`: the oldest that will do.
     pub max_age: Option<Duration>,
+    /// `max-stale`: so far past its time it will still do; said by nobody, as far as the configuration
+    /// allows.
+    pub max_stale: Option<Duration>,
 }
 
 /// Decides over the kept list `entry`, which is there only if nothing has outdated it.
 #[must_use]
-pub fn verdict(entry: Option<&Entry>, caller: Directives, now: Instant, ttl: Duration) -> Verdict {
+pub fn verdict(
+    entry: Option<&Entry>,
+    caller: Directives,
+    now: Instant,
+    freshness: &Freshness,
+) -> Verdict {
     if caller.no_cache {
         return Verdict::Forward(Why::Request);
     }
-    let Some(age) = entry.map(|entry| entry.age(now)) else {
+    let Some(entry) = entry else {
         return Verdict::Forward(Why::UriMiss);
     };
-    match ttl.checked_sub(age) {
-        // A list that upstream failed to renew will be served from here, within `stale_if_error`.
-        None | Some(Duration::ZERO) => Verdict::Forward(Why::Stale),
-        Some(_) if caller.max_age.is_some_and(|max_age| age > max_age) => {
-            Verdict::Forward(Why::Request)
-        }
-        Some(left) => Verdict::Hit {
-            ttl: left.as_secs(),
-        },
+    let age = entry.age(now);
+    if caller.max_age.is_some_and(|max_age| age > max_age) {
+        return Verdict::Forward(Why::Request);
+    }
+    let left = left(entry, now, freshness);
+    if age < ttl(entry, freshness) {
+        return Verdict::Hit { ttl: left };
+    }
+    // Who says how old it may be wants none that is past its time (RFC 9111 §5.2.1.1).
+    let revalidates = entry.is_list()
+        && caller.max_age.is_none()
+        && age < freshness.ttl + freshness.while_revalidate
+        && is_within(caller, entry, now, freshness);
+    if revalidates {
+        Verdict::Revalidate { ttl: left }
+    } else {
+        Verdict::Forward(Why::Stale)
     }
 }
 
-/// `Cache-Status` of a hit.
+/// How many seconds `entry` is fresh for (below nothing: is past its time), if it may be given out
+/// although the reader would get a newer one were it to be had.
 #[must_use]
-pub fn hit(ttl: u64) -> HeaderValue {
-    HeaderValue::try_from(format!("tollgate; hit; ttl={ttl}")).expect("digits and plain text")
+pub fn in_place_of_an_error(
+    entry: &Entry,
+    caller: Directives,
+    now: Instant,
+    freshness: &Freshness,
+) -> Option<i64> {
+    let may = entry.is_list()
+        && entry.age(now) < freshness.ttl + freshness.if_error
+        && is_within(caller, entry, now, freshness);
+    may.then(|| left(entry, now, freshness))
+}
+
+fn ttl(entry: &Entry, freshness: &Freshness) -> Duration {
+    if entry.is_list() {
+        freshness.ttl
+    } else {
+        freshness.refusal
+    }
+}
+
+fn is_within(caller: Directives, entry: &Entry, now: Instant, freshness: &Freshness) -> bool {
+    let past = entry.age(now).checked_sub(freshness.ttl);
+    past.is_none_or(|past| caller.max_stale.is_none_or(|most| past < most))
+}
+
+// Rounded down: nobody is told more than there is.
+fn left(entry: &Entry, now: Instant, freshness: &Freshness) -> i64 {
+    let (ttl, age) = (ttl(entry, freshness), entry.age(now));
+    let seconds = |duration: Duration| i64::try_from(duration.as_secs()).unwrap_or(i64::MAX);
+    match ttl.checked_sub(age) {
+        Some(left) => seconds(left),
+        None => -seconds(age - ttl),
+    }
+}
+
+/// `Cache-Status` of an answer from the cache, without asking upstream.
+#[must_use]
+pub fn hit(ttl: i64, detail: Option<Detail>) -> HeaderValue {
+    let text = match detail {
+        None => format!("tollgate; hit; ttl={ttl}"),
+        Some(detail) => format!("tollgate; hit; ttl={ttl}; detail={}", detail.as_str()),
+    };
+    HeaderValue::try_from(text).expect("digits and plain text")
+}
+
+/// `Cache-Status` of a kept list that is given out although upstream was asked; `status` is what
+/// upstream answered, if it did.
+#[must_use]
+pub fn instead(why: Why, status: Option<StatusCode>, ttl: i64, detail: Detail) -> HeaderValue {
+    let why = match why {
+        Why::Request => "request",
+        Why::UriMiss | Why::Stale | Why::Method | Why::Bypass(_) => "stale",
+    };
+    let status = status.map_or_else(String::new, |status| {
+        format!("; fwd-status={}", status.as_u16())
+    });
+    let detail = detail.as_str();
+    let text = format!("tollgate; fwd={why}{status}; ttl={ttl}; detail={detail}");
+    HeaderValue::try_from(text).expect("digits and plain text")
 }
 
 /// `Cache-Status` of an answer from upstream.
@@ -124,6 +243,34 @@ impl Why {
     }
 }
 
+// === impl Detail ===
+
+impl Detail {
+    /// As `Cache-Status` says it.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Revalidating => "revalidating",
+            Self::Quota => "quota",
+            Self::StaleIfError => "stale-if-error",
+            Self::Slow => "slow",
+            Self::Filtered => "filtered",
+        }
+    }
+
+    /// The label `result` of the metric.
+    #[must_use]
+    pub fn metric(self) -> &'static str {
+        match self {
+            Self::Revalidating => "revalidating",
+            Self::Quota => "stale_quota",
+            Self::StaleIfError => "stale_error",
+            Self::Slow => "stale_slow",
+            Self::Filtered => "filtered",
+        }
+    }
+}
+
 // === impl Directives ===
 
 impl Directives {
@@ -139,10 +286,10 @@ impl Directives {
                 match name.trim().to_ascii_lowercase().as_str() {
                     "no-cache" => directives.no_cache = true,
                     "no-store" => directives.no_store = true,
-                    "max-age" => {
-                        let seconds = argument.trim().trim_matches('"').parse().unwrap_or(0);
-                        directives.max_age = Some(Duration::from_secs(seconds));
-                    }
+                    "max-age" => directives.max_age = Some(seconds(argument)),
+                    // Without a number: however far (RFC 9111 §5.2.1.2).
+                    "max-stale" if argument.is_empty() => {}
+                    "max-stale" => directives.max_stale = Some(seconds(argument)),
                     _ => {}
                 }
             }
@@ -157,13 +304,21 @@ impl Directives {
     }
 }
 
+// What cannot be read is taken for the strictest.
+fn seconds(argument: &str) -> Duration {
+    Duration::from_secs(argument.trim().trim_matches('"').parse().unwrap_or(0))
+}
+
 #[cfg(test)]
 mod tests {
-    use bytes::Bytes;
-
     use super::*;
 
-    const TTL: Duration = Duration::from_secs(60);
+    const FRESHNESS: Freshness = Freshness {
+        ttl: Duration::from_secs(60),
+        while_revalidate: Duration::from_secs(30),
+        if_error: Duration::from_secs(3600),
+        refusal: Duration::from_secs(10),
+    };
 
     fn directives(control: &str) -> Directives {
         let mut headers = HeaderMap::new();
@@ -171,39 +326,71 @@ mod tests {
         Directives::of(&headers)
     }
 
+    fn entry(status: StatusCode) -> Entry {
+        Entry::new(None, Instant::now(), status, &HeaderMap::new(), b"[]")
+    }
+
+    fn after(entry: &Entry, seconds: u64, control: &str) -> Verdict {
+        let now = entry.fetched + Duration::from_secs(seconds);
+        verdict(Some(entry), directives(control), now, &FRESHNESS)
+    }
+
+    fn failed_after(entry: &Entry, seconds: u64, control: &str) -> Option<i64> {
+        let now = entry.fetched + Duration::from_secs(seconds);
+        in_place_of_an_error(entry, directives(control), now, &FRESHNESS)
+    }
+
     #[tokio::test]
-    async fn a_list_is_fresh_for_its_time_and_no_longer() {
-        let now = Instant::now();
-        let entry = Entry::new(None, now, &HeaderMap::new(), Bytes::new());
-        let after = |age| verdict(Some(&entry), Directives::default(), now + age, TTL);
-        assert_eq!(after(Duration::ZERO), Verdict::Hit { ttl: 60 });
-        assert_eq!(
-            after(TTL - Duration::from_millis(1)),
-            Verdict::Hit { ttl: 0 }
-        );
-        assert_eq!(after(TTL), Verdict::Forward(Why::Stale));
-        assert_eq!(
-            verdict(None, Directives::default(), now, TTL),
-            Verdict::Forward(Why::UriMiss)
-        );
+    async fn a_list_is_fresh_for_its_time_and_then_given_out_while_it_is_fetched() {
+        let list = entry(StatusCode::OK);
+        assert_eq!(after(&list, 0, ""), Verdict::Hit { ttl: 60 });
+        assert_eq!(after(&list, 59, ""), Verdict::Hit { ttl: 1 });
+        let last = list.fetched + FRESHNESS.ttl - Duration::from_millis(1);
+        let last = verdict(Some(&list), Directives::default(), last, &FRESHNESS);
+        assert_eq!(last, Verdict::Hit { ttl: 0 });
+        assert_eq!(after(&list, 60, ""), Verdict::Revalidate { ttl: 0 });
+        assert_eq!(after(&list, 72, ""), Verdict::Revalidate { ttl: -12 });
+        assert_eq!(after(&list, 90, ""), Verdict::Forward(Why::Stale));
+        let none = verdict(None, Directives::default(), list.fetched, &FRESHNESS);
+        assert_eq!(none, Verdict::Forward(Why::UriMiss));
+    }
+
+    #[tokio::test]
+    async fn in_place_of_an_error_it_is_given_out_for_longer_and_not_for_ever() {
+        let list = entry(StatusCode::OK);
+        assert_eq!(failed_after(&list, 30, ""), Some(30));
+        assert_eq!(failed_after(&list, 360, ""), Some(-300));
+        assert_eq!(failed_after(&list, 3659, ""), Some(-3599));
+        assert_eq!(failed_after(&list, 3660, ""), None);
+    }
+
+    #[tokio::test]
+    async fn a_refusal_is_repeated_for_its_own_time_and_in_place_of_nothing() {
+        let refusal = entry(StatusCode::NOT_FOUND);
+        assert_eq!(after(&refusal, 9, ""), Verdict::Hit { ttl: 1 });
+        assert_eq!(after(&refusal, 10, ""), Verdict::Forward(Why::Stale));
+        assert_eq!(failed_after(&refusal, 5, ""), None);
     }
 
     #[tokio::test]
     async fn a_caller_may_want_it_newer() {
-        let now = Instant::now();
-        let entry = Entry::new(None, now, &HeaderMap::new(), Bytes::new());
-        let asked = |control, age| {
-            verdict(
-                Some(&entry),
-                directives(control),
-                now + Duration::from_secs(age),
-                TTL,
-            )
-        };
-        assert_eq!(asked("no-cache", 0), Verdict::Forward(Why::Request));
-        assert_eq!(asked("foo, Max-Age=5", 5), Verdict::Hit { ttl: 55 });
-        assert_eq!(asked("max-age=5", 6), Verdict::Forward(Why::Request));
-        assert_eq!(asked("private", 6), Verdict::Hit { ttl: 54 });
+        let list = entry(StatusCode::OK);
+        let newer = Verdict::Forward(Why::Request);
+        assert_eq!(after(&list, 0, "no-cache"), newer);
+        assert_eq!(after(&list, 5, "foo, Max-Age=5"), Verdict::Hit { ttl: 55 });
+        assert_eq!(after(&list, 6, "max-age=5"), newer);
+        assert_eq!(after(&list, 6, "max-age=nonsense"), newer);
+        assert_eq!(after(&list, 6, "private"), Verdict::Hit { ttl: 54 });
+        let stale = Verdict::Forward(Why::Stale);
+        assert_eq!(after(&list, 70, "max-age=3600"), stale);
+        assert_eq!(after(&list, 70, "max-stale=0"), stale);
+        assert_eq!(after(&list, 70, "max-stale=10"), stale);
+        let revalidated = Verdict::Revalidate { ttl: -10 };
+        assert_eq!(after(&list, 70, "max-stale=11"), revalidated);
+        assert_eq!(after(&list, 70, "max-stale"), revalidated);
+        assert_eq!(after(&list, 59, "max-stale=0"), Verdict::Hit { ttl: 1 });
+        assert_eq!(failed_after(&list, 70, "max-stale=0"), None);
+        assert_eq!(failed_after(&list, 70, "max-age=5"), Some(-10));
         assert!(directives("no-store").no_store);
         let mut old = HeaderMap::new();
         old.insert(PRAGMA, HeaderValue::from_static("no-cache"));
@@ -222,6 +409,17 @@ mod tests {
                 assert!(text.contains("; fwd=") && !text.contains("hit"), "{text}");
             }
         }
-        assert_eq!(hit(42), "tollgate; hit; ttl=42");
+        assert_eq!(hit(42, None), "tollgate; hit; ttl=42");
+        let revalidating = hit(-12, Some(Detail::Revalidating));
+        assert_eq!(revalidating, "tollgate; hit; ttl=-12; detail=revalidating");
+        let spent = Some(StatusCode::PAYMENT_REQUIRED);
+        assert_eq!(
+            instead(Why::Stale, spent, -300, Detail::StaleIfError),
+            "tollgate; fwd=stale; fwd-status=402; ttl=-300; detail=stale-if-error"
+        );
+        assert_eq!(
+            instead(Why::Request, None, 5, Detail::Slow),
+            "tollgate; fwd=request; ttl=5; detail=slow"
+        );
     }
 }

@@ -4,7 +4,7 @@
 //! taken in silence. A feature that arrives takes its line out here, and nothing else changes.
 
 use super::values::Values;
-use super::{Config, Filters, GuardMode, Mode};
+use super::{Config, GuardMode, Mode};
 
 /// The tables of a later version.
 pub(super) const TABLES: [&str; 2] = ["sink", "admin.tokens"];
@@ -26,11 +26,6 @@ pub(super) fn refuse(config: &Config, values: &mut Values) {
             "listen.tls_key",
             config.listen.tls_key.is_some(),
             "take it out",
-        ),
-        (
-            "cache.filters",
-            config.cache.filters != Filters::Off,
-            "leave it at `off`",
         ),
         (
             "guard.mode",

@@ -129,8 +129,6 @@ fn what_this_version_does_not_have_is_told_plainly() {
 mode = \"observe\"
 [listen]
 tls_cert = \"tls.crt\"
-[cache]
-filters = \"verify\"
 [guard]
 mode = \"refuse\"
 [[sink]]
@@ -139,13 +137,12 @@ url = \"syslog://host\"
 name = \"ann\"
 ";
     assert_snapshot!(mistakes(file, &[("TOLLGATE_LISTEN__TLS_KEY", "tls.key")]), @r"
-    the configuration has 7 mistakes:
+    the configuration has 6 mistakes:
       tollgate.toml:1: mode: `observe` is not available in this version; leave it at `active`
       tollgate.toml:3: listen.tls_cert: `tls.crt` is not available in this version; take it out
-      tollgate.toml:5: cache.filters: `verify` is not available in this version; leave it at `off`
-      tollgate.toml:7: guard.mode: `refuse` is not available in this version; leave it at `off`
-      tollgate.toml:8: sink: `[[sink]]` is not available in this version; take it out
-      tollgate.toml:10: admin.tokens: `[[admin.tokens]]` is not available in this version; take it out
+      tollgate.toml:5: guard.mode: `refuse` is not available in this version; leave it at `off`
+      tollgate.toml:6: sink: `[[sink]]` is not available in this version; take it out
+      tollgate.toml:8: admin.tokens: `[[admin.tokens]]` is not available in this version; take it out
       TOLLGATE_LISTEN__TLS_KEY: listen.tls_key: `tls.key` is not available in this version; take it out
     ");
 }

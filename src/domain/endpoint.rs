@@ -73,6 +73,8 @@ pub struct Change {
     pub touches: Touches,
     /// By which door, where memberships change by another endpoint than a group's.
     pub door: Option<Door>,
+    /// Whether somebody's credentials may be worth nothing after it.
+    pub renews: bool,
     /// See [`Endpoint::name`].
     pub name: &'static str,
 }
@@ -172,6 +174,9 @@ fn classify_one(method: &Method, normal: &NormalForm<'_>) -> Result<Endpoint, Am
         ids,
         touches: touches(operation.scope, &ids),
         door: Door::of(method, operation.path).filter(|_| operation.class == Class::Membership),
+        // The others that end credentials (a password by `PUT /me`, a logout that the table does not know)
+        // touch everything as it is.
+        renews: operation.path == "/api/v9/me/reset_token",
         name,
     };
     Ok(match operation.class {
@@ -287,6 +292,7 @@ fn unlisted(path: &str) -> Endpoint {
         ids,
         touches,
         door: None,
+        renews: false,
         name: UNLISTED_CHANGE,
     })
 }
@@ -529,6 +535,12 @@ impl Routes {
         method: &Method,
         path: &'p str,
     ) -> Option<(&'static Route, Params<'static, 'p>)> {
+        // What is asked for is the same, but for the body (RFC 9110 §9.3.2).
+        let method = if *method == Method::HEAD {
+            &Method::GET
+        } else {
+            method
+        };
         let (_, router) = self.0.iter().find(|(known, _)| known == method)?;
         let found = router.at(path).ok()?;
         Some((found.value, found.params))

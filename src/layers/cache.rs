@@ -1,13 +1,15 @@
 //! Answers reads of lists from the cache, and fills it.
 //!
-//! **Guarantees** (DESIGN §1.2–1.4). A kept list goes to the exact caller who fetched it, while it is
-//! fresh and no change has touched it. A `401` or `403` drops all that its caller has cached. Every
-//! answer says in `Cache-Status` how it came about.
+//! **Guarantees** (DESIGN §1.2–1.4). A kept list goes to the exact caller who fetched it, while no change
+//! has touched it: as long as it is fresh; a little longer while it is fetched anew; and in place of an
+//! error for as long as [`verdict`] allows. A `401` or `403` drops all that its caller has cached, a `404`
+//! the list that it is about. Every answer says in `Cache-Status` how it came about.
 //!
 //! Inside `invalidate`, which closes what a change touches; outside `quota`, so that a hit costs none.
-//! Stale lists will be served from here when upstream fails; today an old list is fetched anew.
+//! A hit parses no JSON, compresses nothing and copies no body.
 
 mod fetch;
+mod fill;
 mod respond;
 
 use std::future::Future;
@@ -23,19 +25,26 @@ use pin_project_lite::pin_project;
 use tokio::time::Instant;
 use tower::{Layer, Service};
 
-use self::fetch::Fetch;
+use self::respond::Reader;
 use super::{Answer, CACHE_STATUS, Call};
+use crate::cache::entry::Entry;
 use crate::cache::epochs::Epochs;
-use crate::cache::fills::{Fetched, Fills, Joined};
+use crate::cache::fills::Fills;
+use crate::cache::filters::Filters;
 use crate::cache::key::CacheKey;
 use crate::cache::lists::Lists;
 use crate::cache::tags::Tags;
-use crate::cache::verdict::{Bypass, Directives, Verdict, Why, forwarded, verdict};
+use crate::cache::verdict::{
+    Bypass, Detail, Directives, Freshness, Verdict, Why, forwarded, hit, in_place_of_an_error,
+    verdict,
+};
 use crate::clock::Clock;
 use crate::domain::caller::Fingerprint;
 use crate::domain::endpoint::{Endpoint, List};
+use crate::domain::label::Label;
 use crate::error::ProxyError;
 use crate::metrics::Metrics;
+use crate::quota::{Asking, Pool, Quota, Reading, Stance};
 use crate::store::KnownGroups;
 
 /// What the layer works with.
@@ -51,8 +60,12 @@ pub struct CacheLayer {
     pub epochs: Arc<Epochs>,
     /// What a fetched list told of groups goes here.
     pub known: Arc<dyn KnownGroups>,
-    /// How long a list is fresh.
-    pub ttl: Duration,
+    /// For how long lists are given out.
+    pub freshness: Freshness,
+    /// Whether filtered lists are cut out of whole ones.
+    pub filters: Filters,
+    /// What is left of the quota.
+    pub quota: Quota,
     /// The largest list that is kept, in bytes.
     pub max_entry_size: usize,
     /// How long a fetch may take from its head to its end.
@@ -118,6 +131,11 @@ where
                 })
             }
             Consider::Answer(answer) => Either::Right(Either::Left(ready(Ok(answer)))),
+            Consider::Refresh(answer, lookup) => {
+                let inner = self.inner.clone();
+                Arc::clone(&self.layer).refresh(inner, respond::again(&call), lookup);
+                Either::Right(Either::Left(ready(Ok(answer))))
+            }
             Consider::Fill(lookup) => {
                 // The service that was polled ready goes with the fetch; its clone waits here.
                 let next = self.inner.clone();
@@ -136,18 +154,25 @@ enum Consider {
     Pass(Why),
     /// A kept list answers it.
     Answer(Answer),
+    /// A kept list answers it, and is fetched anew for the next.
+    Refresh(Answer, Lookup),
     /// A list is fetched for it.
     Fill(Lookup),
 }
 
-/// A read of a list that no kept list answers.
+/// A read of a list that is to be fetched.
 struct Lookup {
     directives: Directives,
     key: CacheKey,
     list: List,
     caller: Fingerprint,
+    tool: Option<Label>,
     why: Why,
+    /// Whether there is an older list that could be given out in its place.
+    has_older: bool,
 }
+
+// === impl CacheLayer ===
 
 impl CacheLayer {
     fn consider(&self, call: &Call) -> Consider {
@@ -174,107 +199,86 @@ impl CacheLayer {
             return Consider::Pass(Why::Bypass(Bypass::NotCached));
         }
         let entry = lists.get(&key);
-        match verdict(entry.as_deref(), directives, Instant::now(), self.ttl) {
-            Verdict::Hit { ttl } => {
-                self.metrics.cache_request("hit");
-                // A verdict of a hit is given over an entry.
-                let answer = entry.map(|entry| respond::hit(&entry, headers, ttl));
-                answer.map_or(
-                    Consider::Pass(Why::Bypass(Bypass::NotCached)),
-                    Consider::Answer,
-                )
-            }
-            Verdict::Forward(why) => Consider::Fill(Lookup {
-                directives,
-                key,
-                list,
-                caller,
-                why,
-            }),
-        }
-    }
-
-    async fn fill<S>(
-        self: Arc<Self>,
-        mut inner: S,
-        call: Call,
-        lookup: Lookup,
-    ) -> Result<Answer, ProxyError>
-    where
-        S: Service<Call, Response = Answer, Error = ProxyError, Future: Send + 'static>
-            + Clone
-            + Send
-            + 'static,
-    {
-        let Lookup {
+        let now = Instant::now();
+        let verdict = verdict(entry.as_deref(), directives, now, &self.freshness);
+        let lookup = |key, why, has_older| Lookup {
             directives,
             key,
             list,
             caller,
+            tool: call.origin.tool.clone(),
             why,
-        } = lookup;
-        let asked = call.request.headers().clone();
-        // Before the fetch begins: a change that lands from here on makes its list one from before.
-        let snapshot = self.epochs.snapshot(list, caller);
-        let state = self.epochs.state(list, caller);
-        // Who wants it newer than what is kept wants it newer than what somebody else began to fetch.
-        let join = why != Why::Request;
-        let why = if snapshot.is_none() {
-            Why::Bypass(Bypass::ChangeInFlight)
-        } else {
-            why
+            has_older,
         };
-        let alone = respond::again(&call);
-        let fetch = Fetch {
-            layer: Arc::clone(&self),
-            key: key.clone(),
-            list,
-            caller,
-            snapshot,
-        };
-        let mut service = inner.clone();
-        std::mem::swap(&mut service, &mut inner);
-        let kept = || {
-            let entry = self.lists.as_ref()?.get(&key)?;
-            match verdict(Some(&entry), directives, Instant::now(), self.ttl) {
-                Verdict::Hit { ttl } => Some((entry, ttl)),
-                Verdict::Forward(_) => None,
-            }
-        };
-        let joined = self
-            .fills
-            .join_or_start((key.clone(), state), join, kept, || {
-                fetch.run(service, call)
-            })?;
-        let (fill, began) = match joined {
-            Joined::Fetch { fill, began } => (fill, began),
-            Joined::Kept((entry, ttl)) => {
-                self.metrics.cache_request("hit");
-                return Ok(respond::hit(&entry, &asked, ttl));
-            }
-        };
-        self.metrics.cache_request(why.metric(!began));
-        let fetched = fill.await?;
-        if let Fetched::Stream(answer) = &*fetched {
-            // Only for who began the fetch: it has the coding that they take, and their cookies.
-            let taken = answer
-                .lock()
-                .ok()
-                .filter(|_| began)
-                .and_then(|mut answer| answer.take());
-            let mut answer = match taken {
-                Some(answer) => answer,
-                None => {
-                    std::future::poll_fn(|cx| inner.poll_ready(cx)).await?;
-                    inner.call(alone).await?
-                }
+        let Some(entry) = entry else {
+            // Nothing else is decided over nothing.
+            let why = match verdict {
+                Verdict::Forward(why) => why,
+                Verdict::Hit { .. } | Verdict::Revalidate { .. } => Why::UriMiss,
             };
-            answer
-                .headers_mut()
-                .append(CACHE_STATUS, forwarded(why, false, false));
-            return Ok(answer);
+            return Consider::Fill(lookup(key, why, false));
+        };
+        let answer = |key: &CacheKey, ttl, detail: Option<Detail>| {
+            self.metrics
+                .cache_request(detail.map_or("hit", Detail::metric));
+            let reading = self.answered(key, call.origin.tool.as_ref(), now);
+            respond::kept(
+                &entry,
+                &Reader::of(&call.request),
+                reading,
+                hit(ttl, detail),
+            )
+        };
+        match verdict {
+            Verdict::Hit { ttl } => Consider::Answer(answer(&key, ttl, None)),
+            Verdict::Revalidate { ttl } if self.spares(caller, list, &entry, now) => {
+                Consider::Answer(answer(&key, ttl, Some(Detail::Quota)))
+            }
+            Verdict::Revalidate { ttl } => {
+                let answer = answer(&key, ttl, Some(Detail::Revalidating));
+                Consider::Refresh(answer, lookup(key, Why::Stale, true))
+            }
+            Verdict::Forward(why) => {
+                match in_place_of_an_error(&entry, directives, now, &self.freshness) {
+                    Some(ttl) if self.spares(caller, list, &entry, now) => {
+                        Consider::Answer(answer(&key, ttl, Some(Detail::Quota)))
+                    }
+                    older => Consider::Fill(lookup(key, why, older.is_some())),
+                }
+            }
         }
-        Ok(respond::fetched(&fetched, &asked, why, began))
+    }
+
+    // Whether a list is rather given out as it is than fetched anew, which would cost a request.
+    fn spares(&self, caller: Fingerprint, list: List, entry: &Entry, now: Instant) -> bool {
+        let pool = Pool::of_list(list);
+        match self.quota.stance(caller, pool, now) {
+            Stance::Reserve | Stance::Closed => true,
+            Stance::Open => {
+                // What is left has to last until there is more. Who wants a list that is still fresh anew
+                // is one of few.
+                let Freshness { ttl, if_error, .. } = self.freshness;
+                let lasts = || self.quota.freshness(caller, pool, ttl, ttl + if_error, now);
+                let age = entry.age(now);
+                age >= ttl && age < lasts()
+            }
+        }
+    }
+
+    // A list is answered from here: counts that, and tells what is left of the quota. Clients sleep when they
+    // read that nothing is, and who is answered from here need not.
+    fn answered(&self, key: &CacheKey, tool: Option<&Label>, now: Instant) -> Option<Reading> {
+        let reading = self.quota.answered(&asking(key, tool), key.digest(), now);
+        reading.filter(|reading| reading.remaining > 0)
+    }
+}
+
+fn asking<'a>(key: &CacheKey, tool: Option<&'a Label>) -> Asking<'a> {
+    Asking {
+        caller: key.caller,
+        pool: Pool::of_list(key.list),
+        endpoint: Endpoint::List(key.list).name(),
+        tool,
     }
 }
 

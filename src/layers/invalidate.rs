@@ -16,7 +16,7 @@ use tower::{Layer, Service};
 use super::{Answer, Call};
 use crate::cache::epochs::Epochs;
 use crate::domain::action::Outcome;
-use crate::domain::endpoint::Endpoint;
+use crate::domain::endpoint::{Endpoint, Touches};
 use crate::error::ProxyError;
 
 /// Makes [`Invalidate`].
@@ -73,7 +73,12 @@ where
         };
         // Before `inner.call`, not in the future below: the inner service may send without being
         // polled, and a fill in between would store the old list under the new epoch.
-        let flight = self.epochs.close(change.touches);
+        let flight = self.epochs.close(if change.renews {
+            // It changes no list; but who still has the old credential is to read none.
+            Touches::Everything
+        } else {
+            change.touches
+        });
         let answer = self.inner.call(call);
         Either::Right(Box::pin(async move {
             let result = answer.await;
@@ -94,7 +99,8 @@ fn outcome(result: &Result<Answer, ProxyError>) -> Outcome {
 mod tests {
     use std::time::Duration;
 
-    use http::{Response, StatusCode};
+    use http::{Method, Response, StatusCode};
+    use serde_json::json;
     use tokio::time::advance;
     use tokio_test::assert_ready_ok;
     use tower_test::mock::Spawn;
@@ -153,6 +159,22 @@ mod tests {
             answer.await.unwrap();
             assert_eq!(epochs.admits(&before), survives, "{status}");
         }
+    }
+
+    #[tokio::test]
+    async fn a_new_token_outdates_what_was_read_with_the_old_one() {
+        let epochs = Epochs::with_grace(GRACE);
+        let before = snapshot(&epochs).unwrap();
+        let (inner, mut upstream) = testing::inner();
+        let mut service = Spawn::new(InvalidateLayer::new(Arc::clone(&epochs)).layer(inner));
+        assert_ready_ok!(service.poll_ready());
+        let path = "/api/v9/me/reset_token";
+        let reset = testing::change("ann", Method::POST, path, &json!({}));
+        let answer = service.call(reset);
+        let (_, reply) = upstream.next_request().await.unwrap();
+        reply.send_response(Response::new(Body::empty()));
+        answer.await.unwrap();
+        assert!(!epochs.admits(&before));
     }
 
     #[tokio::test]

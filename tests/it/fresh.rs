@@ -65,7 +65,10 @@ async fn what_was_read_is_not_fetched_again() {
 async fn a_change_behind_the_gateway_is_seen_when_the_lists_time_is_over() {
     let toggl = toggl().await;
     let gate = Gateway::before(&toggl)
-        .config(|config| config.cache.ttl = Duration::from_secs(1))
+        .config(|config| {
+            config.cache.ttl = Duration::from_secs(1);
+            config.cache.stale_while_revalidate = Duration::ZERO;
+        })
         .start()
         .await;
     let ann = gate.client("ann");
@@ -210,7 +213,7 @@ async fn a_tool_that_takes_gzip_and_one_that_does_not_share_a_list() {
     let plain = ann.get(groups(ORG)).await.assert_cache(HIT);
     assert_eq!(plain.header("content-encoding"), None);
     assert_eq!(plain.names().len(), 55);
-    assert_eq!(plain.header("etag"), zipped.header("etag"));
+    assert_ne!(plain.header("etag"), zipped.header("etag"));
     assert_eq!(plain.header("vary"), Some("Accept-Encoding"));
     gate.stop().await;
 }
@@ -362,7 +365,7 @@ async fn what_is_no_list_is_passed_on_and_not_kept() {
             (202, "[]"),
             (203, "[]"),
             (206, "[]"),
-            (404, "[]"),
+            (410, "[]"),
             (402, r#""Payment required""#),
             (429, "[]"),
             (503, "[]"),

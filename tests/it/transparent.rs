@@ -579,15 +579,21 @@ async fn methods_that_nobody_treats_go_up_as_they_are() {
 }
 
 #[tokio::test]
-async fn a_head_of_a_list_has_no_body_and_fills_no_cache() {
+async fn a_head_of_a_list_has_no_body_and_fetches_the_list() {
     let toggl = toggl().await;
     let gate = Gateway::before(&toggl).start().await;
     let ann = gate.client("ann");
     let head = ann.ask(Method::HEAD, groups(ORG)).await.assert_ok();
     assert!(head.body.is_empty());
-    ann.get(groups(ORG))
+    let list = ann
+        .get(groups(ORG))
         .await
-        .assert_cache("tollgate; fwd=uri-miss; stored");
+        .assert_cache("tollgate; hit; ttl=…");
+    let length = list.body.len().to_string();
+    assert_eq!(head.header("content-length"), Some(length.as_str()));
+    let again = ann.ask(Method::HEAD, groups(ORG)).await.assert_ok();
+    assert!(again.body.is_empty());
+    assert_eq!(toggl.received(), 1);
     gate.stop().await;
 }
 

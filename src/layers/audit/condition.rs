@@ -11,6 +11,7 @@ use tower::Service;
 use super::Answer;
 use super::facts::Facts;
 use super::lists::Lists;
+use crate::cache::entry::uncoded;
 use crate::cache::tags::Asked;
 use crate::domain::endpoint::{Change, List};
 use crate::error::ProxyError;
@@ -37,6 +38,7 @@ impl Condition {
             .map(|tag| tag.trim_ascii())
             .filter(|tag| !tag.is_empty())
             .filter_map(|tag| HeaderValue::from_bytes(tag).ok())
+            .map(|tag| uncoded(&tag))
             .collect();
         headers.remove(IF_MATCH);
         // `*` asks that there is something at all, which upstream says itself.

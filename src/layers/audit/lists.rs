@@ -112,9 +112,13 @@ where
         caller.credential.apply(headers);
         let agent = concat!("tollgate/", env!("CARGO_PKG_VERSION"));
         headers.insert(USER_AGENT, HeaderValue::from_static(agent));
-        if anew {
-            headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-cache"));
-        }
+        // An event tells what is so, or that it does not know: never what was so a while ago.
+        let control = if anew {
+            "no-cache, max-stale=0"
+        } else {
+            "max-stale=0"
+        };
+        headers.insert(CACHE_CONTROL, HeaderValue::from_static(control));
         let call = Call {
             endpoint: Endpoint::List(list),
             caller: Some(caller.clone()),

@@ -4,6 +4,7 @@
 //! the same status passes through. What the list tells of groups goes to
 //! [`KnownGroups`](crate::store::KnownGroups).
 
+use std::future::poll_fn;
 use std::sync::{Arc, Mutex};
 
 use bytes::Bytes;
@@ -11,7 +12,7 @@ use http::header::{
     ACCEPT_ENCODING, CONTENT_ENCODING, CONTENT_LENGTH, HeaderValue, IF_MATCH, IF_MODIFIED_SINCE,
     IF_NONE_MATCH, IF_UNMODIFIED_SINCE, VARY,
 };
-use http::{HeaderMap, Response, StatusCode};
+use http::{HeaderMap, Method, Request, Response, StatusCode};
 use jiff::Timestamp;
 use tokio::time::{Instant, timeout};
 use tower::Service;
@@ -21,8 +22,9 @@ use crate::body::{Body, Collected};
 use crate::cache::entry::Entry;
 use crate::cache::epochs::Snapshot;
 use crate::cache::fills::Fetched;
+use crate::cache::filters::Filter;
 use crate::cache::key::CacheKey;
-use crate::coding::decoded;
+use crate::coding::{Accepted, decoded};
 use crate::domain::caller::Fingerprint;
 use crate::domain::endpoint::List;
 use crate::domain::group::{Group, ProjectGroup, read_groups, read_project_groups};
@@ -60,7 +62,8 @@ impl Fetch {
         let started = Instant::now();
         let query = call.request.uri().query().map(Box::<str>::from);
         let at = self.layer.clock.now();
-        prepare(call.request.headers_mut());
+        prepare(&mut call.request);
+        poll_fn(|cx| inner.poll_ready(cx)).await?;
         let answer = inner.call(call).await?;
         if refuses(&answer) {
             self.layer.epochs.revoke(self.caller);
@@ -84,16 +87,21 @@ impl Fetch {
             _ => None,
         };
         let Some(parsed) = parsed else {
+            let stored = self.keep_refusal(head.status, started, &headers, &whole);
             return Ok(Arc::new(Fetched::Other {
                 status: head.status,
                 headers,
                 body: whole,
+                stored,
             }));
         };
-        let entry = Arc::new(Entry::new(self.snapshot, started, &headers, whole));
+        let entry = Entry::new(self.snapshot, started, head.status, &headers, &whole);
+        self.compare(&entry);
+        let entry = Arc::new(entry);
+        let tag = &entry.identity.etag;
         self.layer
             .tags
-            .note(self.caller, &entry.etag, self.list, query.as_deref());
+            .note(self.caller, tag, self.list, query.as_deref());
         let lists = self.layer.lists.as_ref();
         let stored = lists.is_some_and(|lists| lists.insert(self.key.clone(), Arc::clone(&entry)));
         if stored {
@@ -104,6 +112,49 @@ impl Fetch {
             headers,
             stored,
         }))
+    }
+
+    // With `cache.filters = "verify"`: a filtered list with what would have been cut out of the whole one.
+    fn compare(&self, entry: &Entry) {
+        let (filters, freshness) = (&self.layer.filters, &self.layer.freshness);
+        if !filters.compare() {
+            return;
+        }
+        let whole = Filter::of(&self.key).and_then(|(filter, whole)| {
+            let whole = self.layer.lists.as_ref()?.get(&whole)?;
+            (whole.age(entry.fetched) < freshness.ttl).then_some((filter, whole))
+        });
+        if let Some((filter, whole)) = whole.filter(|(_, whole)| whole.snapshot == entry.snapshot) {
+            filters.verify(&filter, &whole, &entry.identity.body);
+        }
+    }
+
+    // Who is refused a list asks again, often; and what they were given of it before is nothing that upstream
+    // would give them now.
+    fn keep_refusal(
+        &self,
+        status: StatusCode,
+        started: Instant,
+        headers: &HeaderMap,
+        body: &[u8],
+    ) -> bool {
+        let Some(lists) = &self.layer.lists else {
+            return false;
+        };
+        let snapshot = match status {
+            StatusCode::NOT_FOUND => self.snapshot,
+            // It has just outdated all that the caller has.
+            StatusCode::FORBIDDEN => self
+                .snapshot
+                .map(|snapshot| self.layer.epochs.revoked(snapshot)),
+            _ => return false,
+        };
+        if self.layer.freshness.refusal.is_zero() {
+            lists.remove(&self.key);
+            return false;
+        }
+        let entry = Entry::new(snapshot, started, status, headers, body);
+        lists.insert(self.key.clone(), Arc::new(entry))
     }
 
     fn parse(&self, body: &Bytes) -> Option<Parsed> {
@@ -124,8 +175,10 @@ impl Fetch {
                     .filter_map(|group| group.workspaces.as_ref())
                     .flatten();
                 if let Some(organization) = organization {
-                    workspaces
-                        .for_each(|workspace| self.layer.epochs.learn(organization, *workspace));
+                    workspaces.for_each(|workspace| {
+                        self.layer.epochs.learn(organization, *workspace);
+                        self.layer.quota.learn(organization, *workspace);
+                    });
                 }
                 let view = self.view(&groups);
                 let workspace = match self.list {
@@ -169,7 +222,10 @@ impl Fetch {
 }
 
 // What upstream is asked for is the whole list, as it is now, in a form that the caller takes as well.
-fn prepare(headers: &mut HeaderMap) {
+fn prepare(request: &mut Request<Body>) {
+    // Of a list that is asked for with `HEAD`, the body is kept for the next `GET`.
+    *request.method_mut() = Method::GET;
+    let headers = request.headers_mut();
     for condition in [
         IF_NONE_MATCH,
         IF_MODIFIED_SINCE,
@@ -178,19 +234,8 @@ fn prepare(headers: &mut HeaderMap) {
     ] {
         headers.remove(condition);
     }
-    let takes_gzip = headers.get_all(ACCEPT_ENCODING).iter().any(|value| {
-        let mut codings = value.to_str().unwrap_or_default().split(',');
-        codings.any(|coding| {
-            let (name, weight) = coding.split_once(';').unwrap_or((coding, ""));
-            let weight = weight
-                .trim()
-                .trim_start_matches(['q', 'Q'])
-                .trim_start_matches('=');
-            let refused = weight.parse::<f32>().is_ok_and(|weight| weight <= 0.0);
-            name.trim().eq_ignore_ascii_case("gzip") && !refused
-        })
-    });
-    let coding = if takes_gzip { "gzip" } else { "identity" };
+    let gzip = Accepted::of(headers).gzip;
+    let coding = if gzip { "gzip" } else { "identity" };
     headers.insert(ACCEPT_ENCODING, HeaderValue::from_static(coding));
 }
 

@@ -1,7 +1,10 @@
 //! Makes answers of lists: of kept ones, and of those just fetched.
 
-use http::header::{AGE, ETAG, HeaderValue, SET_COOKIE};
-use http::{HeaderMap, Request, Response, StatusCode};
+use bytes::Bytes;
+use http::header::{
+    AGE, CONTENT_ENCODING, CONTENT_LENGTH, ETAG, HeaderValue, IF_NONE_MATCH, SET_COOKIE, VARY,
+};
+use http::{HeaderMap, Method, Request, Response, StatusCode};
 use tokio::time::Instant;
 
 use super::{Answer, CACHE_STATUS, Call};
@@ -9,19 +12,69 @@ use crate::body::Body;
 use crate::cache::entry::{Entry, matches};
 use crate::cache::fills::Fetched;
 use crate::cache::verdict::{self, Why};
+use crate::coding::Accepted;
+use crate::layers::{QUOTA_REMAINING, QUOTA_RESETS_IN};
+use crate::quota::Reading;
 
-/// The answer to a read that the kept list `entry` answers, fresh for `ttl` more seconds.
-pub(super) fn hit(entry: &Entry, asked: &HeaderMap, ttl: u64) -> Answer {
-    let mut answer = of_entry(entry, entry.headers.clone(), asked);
+/// What of a request decides how a list is given out.
+pub(super) struct Reader {
+    accepted: Accepted,
+    none_match: Vec<HeaderValue>,
+    is_head: bool,
+}
+
+// === impl Reader ===
+
+impl Reader {
+    /// Of this request.
+    pub(super) fn of<B>(request: &Request<B>) -> Self {
+        let headers = request.headers();
+        Self {
+            accepted: Accepted::of(headers),
+            none_match: headers.get_all(IF_NONE_MATCH).iter().cloned().collect(),
+            is_head: *request.method() == Method::HEAD,
+        }
+    }
+
+    fn body(&self, body: &Bytes) -> Body {
+        if self.is_head {
+            Body::empty()
+        } else {
+            Body::full(body.clone())
+        }
+    }
+
+    // Of a body that is not sent nobody else could tell (RFC 9110 §9.3.2).
+    fn say_length(&self, headers: &mut HeaderMap, body: &Bytes) {
+        if self.is_head {
+            headers.insert(CONTENT_LENGTH, HeaderValue::from(body.len()));
+        }
+    }
+}
+
+/// The answer to a read that a kept list answers; `status` is its `Cache-Status`.
+pub(super) fn kept(
+    entry: &Entry,
+    reader: &Reader,
+    reading: Option<Reading>,
+    status: HeaderValue,
+) -> Answer {
+    let now = Instant::now();
+    let mut answer = of_entry(entry, entry.headers.clone(), reader);
     let headers = answer.headers_mut();
-    headers.insert(AGE, HeaderValue::from(entry.age(Instant::now()).as_secs()));
-    headers.append(CACHE_STATUS, verdict::hit(ttl));
+    headers.insert(AGE, HeaderValue::from(entry.age(now).as_secs()));
+    if let Some(reading) = reading {
+        let resets_in = reading.resets_at.saturating_duration_since(now);
+        headers.insert(QUOTA_REMAINING, HeaderValue::from(reading.remaining));
+        headers.insert(QUOTA_RESETS_IN, HeaderValue::from(resets_in.as_secs()));
+    }
+    headers.append(CACHE_STATUS, status);
     answer
 }
 
 /// The answer to a read that `fetched` answers; whoever `began` the fetch gets all of upstream's
 /// headers, the others none that belong to one request alone.
-pub(super) fn fetched(fetched: &Fetched, asked: &HeaderMap, why: Why, began: bool) -> Answer {
+pub(super) fn fetched(fetched: &Fetched, reader: &Reader, why: Why, began: bool) -> Answer {
     let (mut answer, stored) = match fetched {
         Fetched::List {
             entry,
@@ -29,24 +82,28 @@ pub(super) fn fetched(fetched: &Fetched, asked: &HeaderMap, why: Why, began: boo
             stored,
         } => {
             let headers = if began {
-                headers.clone()
+                let mut headers = headers.clone();
+                headers.insert(VARY, HeaderValue::from_static("Accept-Encoding"));
+                headers
             } else {
                 entry.headers.clone()
             };
-            (of_entry(entry, headers, asked), *stored)
+            (of_entry(entry, headers, reader), *stored)
         }
         Fetched::Other {
             status,
             headers,
             body,
+            stored,
         } => {
-            let mut answer = Response::new(Body::full(body.clone()));
+            let mut answer = Response::new(reader.body(body));
             *answer.status_mut() = *status;
             *answer.headers_mut() = headers.clone();
+            reader.say_length(answer.headers_mut(), body);
             if !began {
                 answer.headers_mut().remove(SET_COOKIE);
             }
-            (answer, false)
+            (answer, *stored)
         }
         // Taken by whoever called; nothing is left of it.
         Fetched::Stream(_) => (Response::new(Body::empty()), false),
@@ -57,19 +114,30 @@ pub(super) fn fetched(fetched: &Fetched, asked: &HeaderMap, why: Why, began: boo
     answer
 }
 
-fn of_entry(entry: &Entry, headers: HeaderMap, asked: &HeaderMap) -> Answer {
-    let unchanged = matches(asked, &entry.etag);
-    let body = if unchanged {
+fn of_entry(entry: &Entry, headers: HeaderMap, reader: &Reader) -> Answer {
+    let form = entry.form(reader.accepted);
+    let unchanged = entry.is_list() && matches(&reader.none_match, &form.etag);
+    let mut answer = Response::new(if unchanged {
         Body::empty()
     } else {
-        Body::full(entry.body.clone())
+        reader.body(&form.body)
+    });
+    *answer.status_mut() = if unchanged {
+        StatusCode::NOT_MODIFIED
+    } else {
+        entry.status
     };
-    let mut answer = Response::new(body);
-    if unchanged {
-        *answer.status_mut() = StatusCode::NOT_MODIFIED;
-    }
     *answer.headers_mut() = headers;
-    answer.headers_mut().insert(ETAG, entry.etag.clone());
+    let headers = answer.headers_mut();
+    if let Some(coding) = form.coding.as_ref().filter(|_| !unchanged) {
+        headers.insert(CONTENT_ENCODING, coding.clone());
+    }
+    if entry.is_list() {
+        headers.insert(ETAG, form.etag.clone());
+    }
+    if !unchanged {
+        reader.say_length(headers, &form.body);
+    }
     answer
 }
 

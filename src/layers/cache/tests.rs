@@ -1,6 +1,10 @@
+mod filtered;
+mod stale;
+
 use std::sync::Arc;
 use std::time::Duration;
 
+use futures_util::FutureExt as _;
 use http::{Method, Response, StatusCode};
 use http_body_util::BodyExt as _;
 use serde_json::json;
@@ -10,6 +14,7 @@ use tower_test::mock::{Handle, SendResponse, Spawn};
 
 use super::*;
 use crate::body::Body;
+use crate::cache::verdict::Freshness;
 use crate::domain::action::Outcome;
 use crate::domain::endpoint::Touches;
 use crate::domain::ids::{GroupId, OrganizationId};
@@ -26,16 +31,24 @@ struct Setup {
     upstream: Handle<Call, Answer>,
     epochs: Arc<Epochs>,
     store: MemoryStore,
+    quota: Quota,
+    filters: Filters,
 }
 
 fn setup() -> Setup {
+    setup_with(crate::config::Filters::Off)
+}
+
+fn setup_with(mode: crate::config::Filters) -> Setup {
+    let filters = Filters::new(mode);
     let epochs = Epochs::with_grace(Duration::ZERO);
     let store = MemoryStore::new();
     let metrics = Metrics::new();
+    let quota = Quota::default();
     let layer = CacheLayer {
         lists: Some(Lists::new(
             1 << 20,
-            TTL * 10,
+            TTL * 100,
             Arc::clone(&epochs),
             metrics.clone(),
         )),
@@ -43,7 +56,14 @@ fn setup() -> Setup {
         tags: Tags::new(),
         epochs: Arc::clone(&epochs),
         known: Arc::new(store.clone()),
-        ttl: TTL,
+        freshness: Freshness {
+            ttl: TTL,
+            while_revalidate: TTL / 2,
+            if_error: TTL * 60,
+            refusal: TTL / 6,
+        },
+        filters: filters.clone(),
+        quota: quota.clone(),
         max_entry_size: 1 << 10,
         body_timeout: Duration::from_secs(30),
         clock: Clock::system(),
@@ -55,6 +75,8 @@ fn setup() -> Setup {
         upstream,
         epochs,
         store,
+        quota,
+        filters,
     }
 }
 
@@ -118,7 +140,7 @@ async fn a_list_is_fetched_once_and_kept_for_its_time() {
         );
     }
     assert_eq!(hit.into_body().collect().await.unwrap().to_bytes(), BODY);
-    advance(Duration::from_secs(50)).await;
+    advance(TTL / 2 + Duration::from_secs(50)).await;
     let renewed = setup.fetched(testing::get("ann", LIST), 200, BODY).await;
     assert_eq!(status(&renewed), "tollgate; fwd=stale; stored");
 }
@@ -159,7 +181,7 @@ async fn only_the_list_that_is_promised_is_stored() {
         (200, "<html>"),
         (200, r#"[{"id":1}]"#),
         (200, "{}"),
-        (404, "[]"),
+        (401, "[]"),
         (500, "[]"),
         (402, "no"),
     ] {

@@ -1,5 +1,7 @@
 //! One fetch for many.
 
+use std::time::Duration;
+
 use tollgate::simulator::{Match, Toggl};
 
 use super::{HIT, MISS};
@@ -106,7 +108,10 @@ async fn a_fetch_that_nobody_waits_for_any_more_still_fills_the_cache() {
 #[tokio::test]
 async fn all_who_wait_hear_of_a_refusal_and_nobody_later_does() {
     let upstream = RawUpstream::start().await;
-    let gate = Gateway::in_front_of(&upstream.url()).start().await;
+    let gate = Gateway::in_front_of(&upstream.url())
+        .config(|config| config.cache.refusal_ttl = Duration::ZERO)
+        .start()
+        .await;
     let ann = || gate.stranger().authorized(&basic("a-token", "api_token"));
     // Not 429: that is waited out, see `quota`.
     for (status, text) in [(500, "oh"), (402, "no quota left"), (403, "no")] {

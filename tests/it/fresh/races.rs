@@ -11,8 +11,10 @@ use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 use tollgate::cache::epochs::Epochs;
 use tollgate::cache::fills::Fills;
+use tollgate::cache::filters::Filters;
 use tollgate::cache::lists::Lists;
 use tollgate::cache::tags::Tags;
+use tollgate::cache::verdict::Freshness;
 use tollgate::clock::Clock;
 use tollgate::domain::caller::Key;
 use tollgate::layers::cache::CacheLayer;
@@ -23,6 +25,7 @@ use tollgate::layers::limit::LimitLayer;
 use tollgate::layers::observe::ObserveLayer;
 use tollgate::layers::rescue::RescueLayer;
 use tollgate::metrics::Metrics;
+use tollgate::quota::Quota;
 use tollgate::server::{Server, ServerLimits};
 use tollgate::simulator::{Match, Toggl};
 use tollgate::store::memory::MemoryStore;
@@ -416,7 +419,14 @@ impl PlainCache {
             tags: Tags::new(),
             epochs,
             known: Arc::new(MemoryStore::default()),
-            ttl: minute,
+            freshness: Freshness {
+                ttl: minute,
+                while_revalidate: Duration::ZERO,
+                if_error: Duration::ZERO,
+                refusal: Duration::ZERO,
+            },
+            filters: Filters::new(tollgate::config::Filters::Off),
+            quota: Quota::default(),
             max_entry_size: 1 << 20,
             body_timeout: minute,
             clock: Clock::system(),

@@ -1,0 +1,76 @@
+//! Filtered lists, cut out of whole ones.
+
+use super::*;
+use crate::config::Filters as Mode;
+
+const SALES: &str = "/api/v9/organizations/1/groups?name=Sal";
+const WHOLE: &str = r#"[{"group_id":7,"name":"Design","workspaces":[3]},{"group_id":8,"name":"Sales","workspaces":[3,4]}]"#;
+const CUT: &str = r#"[{"group_id":8,"name":"Sales","workspaces":[3,4]}]"#;
+
+async fn text(answer: Answer) -> String {
+    let body = answer.into_body().collect().await.unwrap().to_bytes();
+    String::from_utf8(body.to_vec()).unwrap()
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_filtered_list_comes_out_of_the_fresh_whole_one_of_the_same_caller() {
+    let mut setup = setup_with(Mode::On);
+    setup.fetched(testing::get("ann", LIST), 200, WHOLE).await;
+    advance(Duration::from_secs(10)).await;
+    let cut = setup.kept(testing::get("ann", SALES)).await;
+    assert_eq!(status(&cut), "tollgate; hit; ttl=50; detail=filtered");
+    assert_eq!(text(cut).await, CUT);
+    let again = setup.kept(testing::get("ann", SALES)).await;
+    assert_eq!(status(&again), "tollgate; hit; ttl=50");
+    let workspace = "/api/v9/organizations/1/workspaces/4/groups";
+    assert_eq!(
+        text(setup.kept(testing::get("ann", workspace)).await).await,
+        CUT
+    );
+    // Bob was not given Ann's.
+    setup.fetched(testing::get("bob", SALES), 200, "[]").await;
+    // What is doubtful is asked of upstream.
+    let doubtful = "/api/v9/organizations/1/workspaces/5/groups";
+    setup.fetched(testing::get("ann", doubtful), 404, "").await;
+    // And so is what the whole list no longer tells.
+    setup
+        .epochs
+        .close(Touches::Organization(OrganizationId(1), None))
+        .land(Outcome::Applied);
+    setup.fetched(testing::get("ann", SALES), 200, CUT).await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn who_wants_it_new_gets_it_from_upstream() {
+    let mut setup = setup_with(Mode::On);
+    setup.fetched(testing::get("ann", LIST), 200, WHOLE).await;
+    let new = with_header(testing::get("ann", SALES), "cache-control", "no-cache");
+    let new = setup.fetched(new, 200, CUT).await;
+    assert_eq!(status(&new), "tollgate; fwd=request; stored");
+}
+
+#[tokio::test(start_paused = true)]
+async fn verifying_answers_from_upstream_and_ends_with_the_first_difference() {
+    let mut setup = setup_with(Mode::Verify);
+    setup.fetched(testing::get("ann", LIST), 200, WHOLE).await;
+    for (query, theirs, compares) in [
+        ("name=Sal", CUT, true),
+        // Not comparable is not different.
+        ("name=sal", "[]", true),
+        ("name=Design", "[]", false),
+        ("name=None", "[]", false),
+    ] {
+        let list = format!("{LIST}?{query}");
+        let answer = setup.fetched(testing::get("ann", &list), 200, theirs).await;
+        assert_eq!(status(&answer), "tollgate; fwd=uri-miss; stored");
+        assert_eq!(text(answer).await, theirs);
+        assert_eq!(setup.filters.compare(), compares, "{query}");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn as_long_as_it_is_off_upstream_filters() {
+    let mut setup = setup_with(Mode::Off);
+    setup.fetched(testing::get("ann", LIST), 200, WHOLE).await;
+    setup.fetched(testing::get("ann", SALES), 200, CUT).await;
+}
