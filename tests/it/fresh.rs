@@ -3,6 +3,7 @@
 mod changes;
 mod fills;
 mod races;
+mod stale;
 
 use std::time::Duration;
 

@@ -340,3 +340,23 @@ async fn a_head_is_answered_from_the_list_and_fetches_it() {
         BODY
     );
 }
+
+#[tokio::test(start_paused = true)]
+async fn a_thousand_polls_a_minute_of_what_is_gone_cost_six_calls() {
+    let mut setup = setup();
+    let mut calls = 0;
+    for _ in 0..1000 {
+        let mut answer = tokio::spawn(setup.call(testing::get("ann", LIST)));
+        let answer = tokio::select! {
+            answer = &mut answer => answer,
+            (_, reply) = setup.asked() => {
+                calls += 1;
+                reply.send_response(upstreams(404, "gone"));
+                answer.await
+            }
+        };
+        assert_eq!(answer.unwrap().unwrap().status(), 404);
+        advance(Duration::from_millis(60)).await;
+    }
+    assert_eq!(calls, 6);
+}
