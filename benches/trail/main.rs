@@ -3,6 +3,7 @@
 //! ```sh
 //! cargo bench --bench trail -- write            # events a second, durable: alone, and 64 at once
 //! cargo bench --bench trail -- list 1000000     # a page behind each filter, p50 and p99
+//! cargo bench --bench trail -- combine 1000000  # a page behind every combination of filters: the slowest
 //! cargo bench --bench trail -- export 1000000   # rows a second
 //! ```
 //!
@@ -43,9 +44,10 @@ async fn main() -> anyhow::Result<()> {
     match words.as_slice() {
         ["write"] => write().await,
         ["list", count] => list(count.parse()?).await,
+        ["combine", count] => combine(count.parse()?).await,
         ["export", count] => export(count.parse()?).await,
         _ => {
-            println!("say what to measure: write, list COUNT or export COUNT");
+            println!("say what to measure: write, list COUNT, combine COUNT or export COUNT");
             Ok(())
         }
     }
@@ -348,17 +350,7 @@ async fn list(count: i64) -> anyhow::Result<()> {
         "a page of 50", "found", "first", "p50", "p99"
     );
     for (name, filter) in cases {
-        let mut took = Vec::with_capacity(200);
-        let mut found = 0;
-        for _ in 0..200 {
-            let started = Instant::now();
-            found = reader
-                .next_events(&filter, Cursor::NEWEST, 50)
-                .await?
-                .events
-                .len();
-            took.push(started.elapsed());
-        }
+        let (found, mut took) = pages(&reader, &filter, 200).await?;
         let first = took[0];
         took.sort();
         println!(
@@ -366,6 +358,124 @@ async fn list(count: i64) -> anyhow::Result<()> {
             milliseconds(first),
             milliseconds(took[took.len() / 2]),
             milliseconds(took[took.len() * 99 / 100]),
+        );
+    }
+    Ok(())
+}
+
+/// How many events the newest page has, and how long it took, each time.
+async fn pages(
+    reader: &Reader,
+    filter: &Filter,
+    times: usize,
+) -> anyhow::Result<(usize, Vec<Duration>)> {
+    let mut took = Vec::with_capacity(times);
+    let mut found = 0;
+    for _ in 0..times {
+        let started = Instant::now();
+        let page = reader.next_events(filter, Cursor::NEWEST, 50).await?;
+        found = page.events.len();
+        took.push(started.elapsed());
+    }
+    Ok((found, took))
+}
+
+// === combine ===
+
+// Values that are frequent, rare, and never meet, of each filter.
+async fn combine(count: i64) -> anyhow::Result<()> {
+    let trail = Trail::of(count).await?;
+    let reader = Reader::open(&trail.path).await?;
+    let time = |seq: i64| Timestamp::from_second(1_700_000_000 + seq * 6);
+    let (middle, day) = (time(count / 2)?, time(count - 14_400)?);
+    type Set = Box<dyn Fn(&mut Filter)>;
+    let organization = |id| -> (String, Set) {
+        let set = move |filter: &mut Filter| filter.organization = Some(OrganizationId(id));
+        (format!("--org {id}"), Box::new(set))
+    };
+    let group = |id| -> (String, Set) {
+        let set = move |filter: &mut Filter| filter.group = Some(GroupId(id));
+        (format!("--group {id}"), Box::new(set))
+    };
+    let actor = |actor: &'static str| -> (String, Set) {
+        let set = move |filter: &mut Filter| filter.actor = Some(actor.to_owned());
+        (format!("--actor '{actor}'"), Box::new(set))
+    };
+    let action = |action: &'static str| -> (String, Set) {
+        let set = move |filter: &mut Filter| filter.action = Some(action.to_owned());
+        (format!("--action {action}"), Box::new(set))
+    };
+    let outcome = |outcome: &'static str| -> (String, Set) {
+        let set = move |filter: &mut Filter| filter.outcome = Some(outcome.to_owned());
+        (format!("--outcome {outcome}"), Box::new(set))
+    };
+    let since = move |filter: &mut Filter| filter.since = Some(day);
+    let until = move |filter: &mut Filter| filter.until = Some(middle);
+    let filters: [(&str, Vec<(String, Set)>); 6] = [
+        ("org", [1, 2].map(organization).into()),
+        ("group", [1000, 7036].map(group).into()),
+        (
+            "actor",
+            ["Person 7000", "Person 7123", "7123", "3ce7d456"]
+                .map(actor)
+                .into(),
+        ),
+        (
+            "action",
+            ["group.patch", "membership.change", "group.observed"]
+                .map(action)
+                .into(),
+        ),
+        (
+            "outcome",
+            ["applied", "rejected", "partial"].map(outcome).into(),
+        ),
+        (
+            "time",
+            vec![
+                ("--since, a day".to_owned(), Box::new(since)),
+                ("--until, half".to_owned(), Box::new(until)),
+            ],
+        ),
+    ];
+    println!(
+        "{:<40} {:>5} {:>9} {:>9}  the one with the slowest p50",
+        "combined", "of", "p50", "p99"
+    );
+    for mask in 1..1_u32 << filters.len() {
+        let used: Vec<_> = (filters.iter().enumerate())
+            .filter(|(place, _)| mask >> place & 1 == 1)
+            .map(|(_, filter)| filter)
+            .collect();
+        let mut combined = vec![(String::new(), Filter::default())];
+        for (_, values) in &used {
+            combined = (combined.iter())
+                .flat_map(|(name, filter)| {
+                    values.iter().map(move |(added, set)| {
+                        let mut filter = filter.clone();
+                        set(&mut filter);
+                        (format!("{name} {added}"), filter)
+                    })
+                })
+                .collect();
+        }
+        let (mut slowest, mut name, mut all) = (Duration::ZERO, "", Vec::new());
+        for (words, filter) in &combined {
+            let (_, mut took) = pages(&reader, filter, 20).await?;
+            all.extend_from_slice(&took);
+            took.sort();
+            if took[took.len() / 2] > slowest {
+                (slowest, name) = (took[took.len() / 2], words);
+            }
+        }
+        all.sort();
+        let names: Vec<_> = used.iter().map(|(name, _)| *name).collect();
+        println!(
+            "{:<40} {:>5} {:>9} {:>9} {name}",
+            names.join(" + "),
+            combined.len(),
+            milliseconds(slowest),
+            milliseconds(all[all.len() * 99 / 100]),
         );
     }
     Ok(())

@@ -55,6 +55,23 @@ impl Lists {
         self.entries.invalidate(key);
     }
 
+    /// How many lists are kept; a moment behind what was just stored, unless [settled](Self::settle).
+    #[must_use]
+    pub fn count(&self) -> u64 {
+        self.entries.entry_count()
+    }
+
+    /// How many bytes they take; as far behind as [`count`](Self::count).
+    #[must_use]
+    pub fn weight(&self) -> u64 {
+        self.entries.weighted_size()
+    }
+
+    /// Makes room now, where lists would else be removed in the next moments.
+    pub fn settle(&self) {
+        self.entries.run_pending_tasks();
+    }
+
     fn is_admitted(&self, entry: &Entry) -> bool {
         entry
             .snapshot
@@ -122,6 +139,32 @@ mod tests {
         assert!(lists.get(&key).is_some(), "nothing changed");
         epochs.close(Touches::Everything).land(Outcome::Applied);
         assert!(lists.get(&key).is_none());
+    }
+
+    #[tokio::test]
+    async fn what_is_kept_stays_below_its_bound_whatever_comes() {
+        const MOST: u64 = 1 << 20;
+        let epochs = Epochs::with_grace(Duration::ZERO);
+        let hour = Duration::from_secs(3600);
+        let lists = Lists::new(MOST, hour, Arc::clone(&epochs), Metrics::new());
+        let mut came = 0;
+        for number in 0..2000_usize {
+            let caller = testing::get(&number.to_string(), "/").caller.unwrap();
+            let key = CacheKey::new(caller.fingerprint, LIST, None).unwrap();
+            let body = vec![b' '; number * 7919 % 50_000];
+            let entry = Entry::new(
+                epochs.snapshot(LIST, caller.fingerprint),
+                Instant::now(),
+                StatusCode::OK,
+                &HeaderMap::new(),
+                &body,
+            );
+            came += entry.weight() as u64;
+            lists.insert(key, Arc::new(entry));
+            lists.settle();
+            assert!(lists.weight() <= MOST, "{} bytes", lists.weight());
+        }
+        assert!(came > 20 * MOST && lists.weight() > MOST / 2);
     }
 
     #[tokio::test(start_paused = true)]

@@ -22,6 +22,7 @@ use crate::simulator::{Options, Seed, Toggl};
 #[command(after_help = "\
 Example:
   tollgate simulate --quota 240 --latency 150ms
+  tollgate simulate --quota 240 --window 60s
   TOLLGATE_UPSTREAM__URL=http://127.0.0.1:8082 tollgate serve")]
 pub struct Args {
     /// Where to listen; port 0 takes a free one
@@ -36,6 +37,10 @@ pub struct Args {
     /// 30 about the person; no limit when left out
     #[arg(long, value_name = "N")]
     pub quota: Option<u32>,
+
+    /// How long the quota's hour is: with 60s, a minute shows what an hour would
+    #[arg(long, value_name = "DURATION", default_value = "1h", value_parser = duration)]
+    pub window: Duration,
 
     /// How long every request takes, such as 150ms
     #[arg(long, value_name = "DURATION", default_value = "0s", value_parser = duration)]
@@ -63,6 +68,7 @@ pub async fn run(args: Args) -> anyhow::Result<()> {
         listen: args.listen,
         seed,
         quota: args.quota,
+        window: args.window,
         leaky_bucket: args.leaky_bucket,
         latency: args.latency,
         ..Options::default()
@@ -158,6 +164,7 @@ mod tests {
         assert_eq!(args.listen, SocketAddr::from(([127, 0, 0, 1], 8082)));
         assert_eq!((args.quota, args.leaky_bucket), (None, None));
         assert_eq!(args.latency, Duration::ZERO);
+        assert_eq!(args.window, Duration::from_secs(3600));
     }
 
     #[test]
@@ -168,6 +175,8 @@ mod tests {
             Duration::from_millis(150)
         );
         assert_eq!(latency("2s").unwrap().latency, Duration::from_secs(2));
+        let window = parse("simulate --window 60s").unwrap().window;
+        assert_eq!(window, Duration::from_secs(60));
         let error = latency("150").unwrap_err().to_string();
         assert!(error.contains("--latency"), "{error}");
         assert!(parse("simulate --latency=-1s").is_err());

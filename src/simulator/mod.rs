@@ -73,6 +73,8 @@ pub struct Options {
     pub quota: Option<u32>,
     /// Requests an hour that a person has about themselves, when there is a `quota`; by default 30.
     pub me_quota: u32,
+    /// How long the hour of the quotas is; by default an hour.
+    pub window: Duration,
     /// Requests at once before a token is slowed down to one a second with `429`; by default without
     /// end.
     pub leaky_bucket: Option<u32>,
@@ -102,6 +104,7 @@ impl Default for Options {
             seed: Seed::default(),
             quota: None,
             me_quota: 30,
+            window: Duration::from_secs(3600),
             leaky_bucket: None,
             latency: Duration::ZERO,
             clock: Clock::system(),

@@ -1,4 +1,5 @@
-//! How many requests somebody has left: the sliding hour and the leaky bucket.
+//! How many requests somebody has left: the sliding hour and the leaky bucket. How long an hour is, is told
+//! too: a bench plays one in a minute.
 //!
 //! **Guarantee**: pure. Both are values that are told what time it is and return a verdict; who
 //! answers `402` or `429` for it is [`state`](super::state). So a test moves time by adding to an
@@ -13,9 +14,6 @@ use std::time::Duration;
 use tokio::time::Instant;
 
 use crate::domain::ids::{OrganizationId, UserId};
-
-/// How far back requests count.
-pub(super) const HOUR: Duration = Duration::from_secs(3600);
 
 /// What a request is counted against.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -72,12 +70,12 @@ impl Counter {
 // === impl Window ===
 
 impl Window {
-    /// Counts a request that came at `now`, unless `limit` others came in the hour before.
-    pub(super) fn take(&mut self, now: Instant, limit: usize) -> Verdict {
+    /// Counts a request that came at `now`, unless `limit` others came in the `hour` before.
+    pub(super) fn take(&mut self, now: Instant, limit: usize, hour: Duration) -> Verdict {
         while self
             .taken
             .front()
-            .is_some_and(|at| now.duration_since(*at) >= HOUR)
+            .is_some_and(|at| now.duration_since(*at) >= hour)
         {
             self.taken.pop_front();
         }
@@ -89,7 +87,7 @@ impl Window {
         Verdict {
             admitted,
             remaining: limit.saturating_sub(self.taken.len()),
-            resets_in: HOUR.saturating_sub(now.duration_since(oldest)),
+            resets_in: hour.saturating_sub(now.duration_since(oldest)),
         }
     }
 }
@@ -127,21 +125,21 @@ pub(super) fn whole_seconds(duration: Duration) -> u64 {
 mod tests {
     use super::*;
 
+    const HOUR: Duration = Duration::from_secs(3600);
+
     #[test]
     fn a_request_counts_for_an_hour_and_not_longer() {
         let start = Instant::now();
         let mut window = Window::default();
-        assert_eq!(window.take(start, 2).remaining, 1);
-        assert_eq!(
-            window.take(start + Duration::from_secs(600), 2).remaining,
-            0
-        );
+        let mut take = |after| window.take(start + after, 2, HOUR);
+        assert_eq!(take(Duration::ZERO).remaining, 1);
+        assert_eq!(take(Duration::from_secs(600)).remaining, 0);
 
-        let refused = window.take(start + Duration::from_secs(3599), 2);
+        let refused = take(Duration::from_secs(3599));
         assert!(!refused.admitted);
         assert_eq!(refused.resets_in, Duration::from_secs(1));
 
-        let admitted = window.take(start + HOUR, 2);
+        let admitted = take(HOUR);
         assert!(admitted.admitted, "the first has left the hour");
         assert_eq!(admitted.remaining, 0, "the second has not");
         assert_eq!(admitted.resets_in, Duration::from_secs(600));
@@ -151,11 +149,12 @@ mod tests {
     fn a_refused_request_does_not_keep_the_quota_closed() {
         let start = Instant::now();
         let mut window = Window::default();
-        window.take(start, 1);
+        let mut take = |after| window.take(start + after, 1, HOUR);
+        take(Duration::ZERO);
         for second in 1..3600 {
-            assert!(!window.take(start + Duration::from_secs(second), 1).admitted);
+            assert!(!take(Duration::from_secs(second)).admitted);
         }
-        assert!(window.take(start + HOUR, 1).admitted);
+        assert!(take(HOUR).admitted);
     }
 
     #[test]

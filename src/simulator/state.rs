@@ -128,7 +128,7 @@ impl State {
         let counter = segments.counter(&self.world, caller);
         let quota = options.limit(counter).map(|limit| {
             let window = self.windows.entry(counter).or_default();
-            (limit, window.take(now, limit))
+            (limit, window.take(now, limit, options.window))
         });
         match quota {
             Some((limit, verdict)) if !verdict.admitted => exhausted(counter, limit, verdict),

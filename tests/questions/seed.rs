@@ -177,3 +177,14 @@ pub(crate) async fn days(path: &Path) {
     written.expect("a store that writes");
     store.close().await;
 }
+
+/// Adds a change whose request had a body of that many characters, which JSON cannot hold as they are.
+pub(crate) async fn wide(path: &Path, characters: usize) {
+    let clock = Clock::system();
+    let mut draft = change(clock.now(), Action::ApiWrite, None, None);
+    draft.intent.request.body = Some("\u{1}".repeat(characters));
+    let (store, _) = SqliteStore::open(path, clock).await.expect("a database");
+    let written = store.complete(draft, vec![]).await;
+    written.expect("a store that writes");
+    store.close().await;
+}

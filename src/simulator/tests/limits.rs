@@ -50,6 +50,22 @@ async fn past_the_quota_the_answer_says_which_one_is_gone() {
 }
 
 #[tokio::test]
+async fn an_hour_can_be_as_short_as_a_test() {
+    let window = Duration::from_millis(200);
+    let options = Options {
+        quota: Some(1),
+        window,
+        ..Options::default()
+    };
+    let toggl = limited(options).await;
+    let ann = Visitor::new(&toggl, "ann");
+    let first = ann.get(GROUPS).await.assert_ok();
+    assert_eq!(first.header("x-toggl-quota-resets-in"), "1", "rounded up");
+    tokio::time::sleep(window).await;
+    ann.get(GROUPS).await.assert_ok();
+}
+
+#[tokio::test]
 async fn a_quota_is_a_persons_in_an_organization() {
     let toggl = limited(Options {
         quota: Some(1),

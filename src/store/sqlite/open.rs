@@ -8,6 +8,7 @@
 //! `WAL` lets readers go on beside the writer; `synchronous = FULL` makes a commit wait for the disk.
 
 use std::fs::OpenOptions;
+use std::io::ErrorKind;
 use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::Path;
 use std::time::Duration;
@@ -25,8 +26,11 @@ pub(super) const APPLICATION_ID: i64 = 0x546f_6c6c;
 /// How long a writer waits for another process that holds the file.
 const BUSY_TIMEOUT: Duration = Duration::from_secs(5);
 
+// SQLite's files beside the database, too, have to be that user's.
+const ADVICE: &str = "run this as the user whom the gateway runs as";
+
 // In order; an applied file never changes.
-const MIGRATIONS: [(&str, &str); 7] = [
+const MIGRATIONS: [(&str, &str); 8] = [
     (
         "audit",
         include_str!("../../../migrations/sqlite/0001_audit.sql"),
@@ -50,6 +54,10 @@ const MIGRATIONS: [(&str, &str); 7] = [
     (
         "questions",
         include_str!("../../../migrations/sqlite/0006_questions.sql"),
+    ),
+    (
+        "meetings",
+        include_str!("../../../migrations/sqlite/0007_meetings.sql"),
     ),
     (
         "quota",
@@ -102,7 +110,7 @@ pub(super) async fn open(path: &Path) -> Result<(SqliteConnection, Presence), St
 
 /// Connects for reading, to a file that is there and of this version.
 pub(super) async fn inspect(path: &Path) -> Result<SqliteConnection, StoreError> {
-    if !path.exists() {
+    if !is_there(path)? {
         return Err(StoreError::Unusable(format!(
             "{} does not exist: no audit database was written there yet",
             path.display()
@@ -151,9 +159,22 @@ fn migrator() -> Migrator {
     Migrator::with_migrations(migrations.collect())
 }
 
+// What is in a directory that may not be entered is not missing: nobody should make or look for another.
+fn is_there(path: &Path) -> Result<bool, StoreError> {
+    match path.try_exists() {
+        Err(error) if error.kind() == ErrorKind::PermissionDenied => {
+            Err(StoreError::Unusable(format!(
+                "{} cannot be reached by this user, who may not enter its directory: {ADVICE}",
+                path.display()
+            )))
+        }
+        there => Ok(there.unwrap_or(false)),
+    }
+}
+
 // Before SQLite does, which would make it readable by everybody.
 fn create(path: &Path) -> Result<(), StoreError> {
-    if path.exists() {
+    if is_there(path)? {
         return Ok(());
     }
     let directory = path
@@ -224,15 +245,18 @@ fn refused(path: &Path, error: sqlx::Error) -> StoreError {
         .and_then(|error| error.code())
         .and_then(|code| code.parse::<u32>().ok());
     // The low byte is the kind, what is above it the detail: https://sqlite.org/rescode.html
-    let reason = match code.map(|code| code & 0xff) {
-        Some(26) => "is not a database",
-        Some(11) => "is a damaged database",
-        Some(8) => "may not be written by this user",
-        Some(14) => "cannot be opened by this user, or its directory cannot be written",
-        Some(5 | 6) => "is held by another process",
+    let (reason, advice) = match code.map(|code| code & 0xff) {
+        Some(26) => ("is not a database", ""),
+        Some(11) => ("is a damaged database", ""),
+        Some(8) => ("may not be written by this user: ", ADVICE),
+        Some(14) => (
+            "cannot be opened by this user, or its directory cannot be written: ",
+            ADVICE,
+        ),
+        Some(5 | 6) => ("is held by another process", ""),
         _ => return error.into(),
     };
-    StoreError::Unusable(format!("{} {reason}", path.display()))
+    StoreError::Unusable(format!("{} {reason}{advice}", path.display()))
 }
 
 fn unusable(path: &Path, error: &MigrateError) -> StoreError {

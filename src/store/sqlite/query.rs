@@ -1,13 +1,14 @@
 //! The statements behind a [`Filter`].
 //!
 //! **Guarantee** (DESIGN §7): a page costs what it shows, not what the table holds, also where two values
-//! are frequent and never meet. The indexes of `0006_questions.sql` hold what is asked together as a row of
-//! equalities with `seq` behind it. Of a column that the filter leaves open, each value is asked for by
-//! itself: an organization's few, the dozen actions, the five outcomes. So every walk is along rows that
-//! match, in order, and stops at the limit; the page is the first of what the walks found.
+//! are frequent and never meet. The indexes of `0006_questions.sql` and `0007_meetings.sql` hold what is asked
+//! together as a row of equalities with `seq` behind it. Of a column that the filter leaves open, each value is
+//! asked for by itself: an organization's few, the dozen actions, the five outcomes. So every walk is along rows
+//! that match, in order, and stops at the limit; the page is the first of what the walks found.
 //!
-//! An `or`, such as a person's two credentials, is an *arm* of its own for each alternative. What no index
-//! holds together, a group and an actor, is walked along the one with fewer rows and compared.
+//! An `or`, such as a person's two credentials, is an *arm* of its own for each alternative. Where a group is
+//! asked for as well, what an actor is called in its rows is picked from all that its rows name: as many steps
+//! as there are people who changed that group, however often each did.
 //!
 //! A filter for time becomes a range of `seq` by `audit_hours` and is then checked row by row.
 
@@ -46,11 +47,19 @@ pub(super) static NEXT: LazyLock<String> = LazyLock::new(|| {
     )
 });
 
-// Up to this many rows are counted, to know which of two has fewer. Counting costs a few milliseconds; to walk
-// along the wrong one of two could cost millions of rows.
-const MANY: i64 = 100_000;
-
 const JOIN: &str = "LEFT JOIN identities i ON i.credential_id = e.credential_id";
+
+/// Who an event is by, in the words of `0007_meetings.sql`: only then is it found in the index.
+pub(super) const WHO: &str = "json_array(
+    CAST(e.actor_name AS TEXT), CAST(e.actor_email AS TEXT),
+    CAST(e.actor_user_id AS INTEGER), CAST(e.credential_id AS TEXT)
+)";
+
+const NOCASE: &str = " COLLATE NOCASE";
+
+// Where, in the order of `Table::who`, those begin of whom nothing but a credential is known, or nothing at all:
+// behind all others. How many strangers tried a group costs nothing thus.
+const NAMELESS: &str = "[null,null,null";
 
 // The values of columns that a filter leaves open. From one action to the next by the index, however many
 // rows each has.
@@ -75,12 +84,9 @@ pub(super) async fn page(
     cursor: Cursor,
     limit: u32,
 ) -> Result<QueryBuilder<Sqlite>, StoreError> {
-    let actors: Vec<Option<Equal>> = match &filter.actor {
-        Some(actor) => {
-            let identifiers = resolve(connection, actor).await?;
-            identifiers.into_iter().map(|id| Some(id.equal())).collect()
-        }
-        None => vec![None],
+    let actors = match &filter.actor {
+        Some(actor) => Some(resolve(connection, actor).await?),
+        None => None,
     };
     let page = Page {
         filter,
@@ -91,14 +97,12 @@ pub(super) async fn page(
             Cursor::After(_) => "ASC",
         },
     };
-    let mut arms = Vec::with_capacity(actors.len());
-    for actor in &actors {
-        arms.push(page.arm(connection, actor.clone()).await?);
-    }
+    let arms = page.arms(actors);
 
     let mut query = QueryBuilder::new(format!("WITH RECURSIVE {ACTIONS}, {OUTCOMES}"));
     for (number, arm) in arms.iter().enumerate() {
-        arm.push_organizations(&mut query, number);
+        arm.push_people(&mut query, filter, number);
+        arm.push_organizations(&mut query, filter, number);
     }
     query.push(", found (seq) AS (");
     for (number, arm) in arms.iter().enumerate() {
@@ -106,11 +110,6 @@ pub(super) async fn page(
             query.push(" UNION ");
         }
         page.push_arm(&mut query, arm, number);
-        if let Some(group) = filter.group {
-            // A group is the one group of an event, or one of several.
-            query.push(" UNION ");
-            page.push_one_of_several(&mut query, group.0, actors[number].as_ref());
-        }
     }
     let order = page.order;
     // First the numbers, which cost next to nothing, then the rows of one page.
@@ -134,38 +133,54 @@ struct Page<'a> {
 
 /// One way to the rows: along `lead`, by an index that goes on with organization, action and outcome.
 struct Arm {
-    lead: Option<Equal>,
-    /// What is compared row by row, because no index holds it beside `lead`.
-    compared: Option<Equal>,
+    table: Table,
+    lead: Lead,
     organization: Option<i64>,
+}
+
+/// Where an arm's rows lie. A group is the one group of an event, or one of several.
+#[derive(Clone, Copy, Debug)]
+enum Table {
+    Events,
+    Several,
+}
+
+enum Lead {
+    Nothing,
+    One(Equal),
+    /// A group, and all that an actor may be called.
+    Meeting {
+        group: i64,
+        actors: Vec<Identifier>,
+    },
 }
 
 // === impl Page ===
 
 impl Page<'_> {
-    async fn arm(
-        &self,
-        connection: &mut SqliteConnection,
-        actor: Option<Equal>,
-    ) -> Result<Arm, StoreError> {
-        let group = self.filter.group.map(|id| Equal::number("group_id", id.0));
-        let (lead, compared) = match (actor, group) {
-            (Some(actor), Some(group)) => {
-                let actors = actor.count(connection).await?;
-                // Of two that both have many the group leads: nobody's tool is busy in one group alone.
-                if actors < MANY && actors <= group.count(connection).await? {
-                    (Some(actor), Some(group))
-                } else {
-                    (Some(group), Some(actor))
-                }
-            }
-            (lead, None) | (None, lead) => (lead, None),
-        };
-        Ok(Arm {
+    fn arms(&self, actors: Option<Vec<Identifier>>) -> Vec<Arm> {
+        let organization = self.filter.organization.map(|id| id.0);
+        let arm = |table, lead| Arm {
+            table,
             lead,
-            compared,
-            organization: self.filter.organization.map(|id| id.0),
-        })
+            organization,
+        };
+        match (self.filter.group.map(|id| id.0), actors) {
+            (None, None) => vec![arm(Table::Events, Lead::Nothing)],
+            (None, Some(actors)) => actors
+                .into_iter()
+                .map(|actor| arm(Table::Events, Lead::One(actor.equal())))
+                .collect(),
+            (Some(group), None) => [Table::Events, Table::Several]
+                .map(|table| arm(table, Lead::One(Equal::number("group_id", group))))
+                .into(),
+            (Some(group), Some(actors)) => [Table::Events, Table::Several]
+                .map(|table| {
+                    let actors = actors.clone();
+                    arm(table, Lead::Meeting { group, actors })
+                })
+                .into(),
+        }
     }
 
     fn push_arm(&self, query: &mut QueryBuilder<Sqlite>, arm: &Arm, number: usize) {
@@ -173,10 +188,12 @@ impl Page<'_> {
             action, outcome, ..
         } = self.filter;
         // With nothing but an outcome, its own index has the order already.
-        let by_kind = arm.lead.is_some() || arm.organization.is_some() || action.is_some();
+        let by_kind = arm.leads() || arm.organization.is_some() || action.is_some();
         let mut open = Vec::new();
         if arm.asks_organizations() {
-            open.push(format!("organizations_{number} organization"));
+            open.push(format!("organizations_{number} place"));
+        } else if arm.asks_people() {
+            open.push(format!("people_{number} place"));
         }
         if by_kind && action.is_none() {
             open.push("actions".to_owned());
@@ -193,17 +210,18 @@ impl Page<'_> {
                 open.join(" CROSS JOIN ")
             ));
         }
-        query.push("e.seq AS seq FROM audit_events e WHERE ");
-        self.push_range(query, "e.seq");
-        if let Some(lead) = &arm.lead {
-            lead.push(query, true);
-        }
+        query.push(format_args!(
+            "e.seq AS seq FROM {} WHERE ",
+            arm.walked(self.filter)
+        ));
+        self.push_range(query);
+        arm.push_lead(query, "place.who");
         match (arm.organization, arm.asks_organizations()) {
             (Some(id), _) => {
                 query.push(" AND e.organization_id = ").push_bind(id);
             }
             (None, true) => {
-                query.push(" AND e.organization_id IS organization.value");
+                query.push(" AND e.organization_id IS place.organization");
             }
             (None, false) => {}
         }
@@ -225,74 +243,34 @@ impl Page<'_> {
             }
             None => {}
         }
-        if let Some(compared) = &arm.compared {
-            compared.push(query, false);
-        }
-        self.push_end(query, "e.seq");
+        self.push_end(query, arm.table);
         query.push(if open.is_empty() { ")" } else { "))) walk" });
     }
 
-    fn push_one_of_several(
-        &self,
-        query: &mut QueryBuilder<Sqlite>,
-        group: i64,
-        actor: Option<&Equal>,
-    ) {
-        query.push(
-            "SELECT seq FROM (SELECT g.seq AS seq FROM audit_event_groups g
-             CROSS JOIN audit_events e ON e.seq = g.seq WHERE ",
-        );
-        self.push_range(query, "g.seq");
-        query.push(" AND g.group_id = ").push_bind(group);
-        if let Some(organization) = self.filter.organization {
-            // Repeated there, so that the event itself is not looked at.
-            query
-                .push(" AND g.organization_id = ")
-                .push_bind(organization.0);
-        }
-        let filter = self.filter;
-        let others = [
-            actor.cloned(),
-            filter
-                .action
-                .clone()
-                .map(|text| Equal::text("action", text)),
-            filter
-                .outcome
-                .clone()
-                .map(|text| Equal::text("outcome", text)),
-        ];
-        for other in others.iter().flatten() {
-            other.push(query, false);
-        }
-        self.push_end(query, "g.seq");
-        query.push(")");
-    }
-
     // One bound on each side: of two, the database would walk to one and only check the other.
-    fn push_range(&self, query: &mut QueryBuilder<Sqlite>, seq: &str) {
+    fn push_range(&self, query: &mut QueryBuilder<Sqlite>) {
         let (after, before) = match self.cursor {
             Cursor::Before(seq) => (0, seq),
             Cursor::After(seq) => (seq, i64::MAX),
         };
         let Filter { since, until, .. } = self.filter;
         if since.is_none() && until.is_none() {
-            query.push(format_args!("{seq} > ")).push_bind(after);
-            query.push(format_args!(" AND {seq} < ")).push_bind(before);
+            query.push("e.seq > ").push_bind(after);
+            query.push(" AND e.seq < ").push_bind(before);
             return;
         }
         let hour = |time| rfc3339(time).chars().take(13).collect::<String>();
         let first = since.map_or_else(String::new, hour);
         let last = hour(until.unwrap_or(Timestamp::MAX));
         // In an hour range without events both are NULL, and nothing matches.
-        query.push(format_args!("{seq} > max("));
+        query.push("e.seq > max(");
         query.push_bind(after);
         query.push(", (SELECT min(first_seq) - 1 FROM audit_hours WHERE hour BETWEEN ");
         query
             .push_bind(first.clone())
             .push(" AND ")
             .push_bind(last.clone());
-        query.push(format_args!(")) AND {seq} < min("));
+        query.push(")) AND e.seq < min(");
         query.push_bind(before);
         query.push(", (SELECT max(last_seq) + 1 FROM audit_hours WHERE hour BETWEEN ");
         query
@@ -302,46 +280,157 @@ impl Page<'_> {
             .push("))");
     }
 
-    fn push_end(&self, query: &mut QueryBuilder<Sqlite>, seq: &str) {
-        // `+` keeps the index on `occurred_at` out of it, which would give another order.
+    fn push_end(&self, query: &mut QueryBuilder<Sqlite>, table: Table) {
+        let time = table.time();
         if let Some(since) = self.filter.since {
             query
-                .push(" AND +e.occurred_at >= ")
+                .push(format_args!(" AND {time} >= "))
                 .push_bind(rfc3339(since));
         }
         if let Some(until) = self.filter.until {
             query
-                .push(" AND +e.occurred_at < ")
+                .push(format_args!(" AND {time} < "))
                 .push_bind(rfc3339(until));
         }
-        query.push(format_args!(" ORDER BY {seq} {} LIMIT ", self.order));
+        query.push(format_args!(" ORDER BY e.seq {} LIMIT ", self.order));
         query.push_bind(self.limit);
+    }
+}
+
+// === impl Table ===
+
+impl Table {
+    fn name(self) -> &'static str {
+        match self {
+            Self::Events => "audit_events",
+            Self::Several => "audit_several",
+        }
+    }
+
+    /// Who it was, as the index beside the group has it.
+    fn who(self) -> &'static str {
+        match self {
+            Self::Events => WHO,
+            Self::Several => "e.who",
+        }
+    }
+
+    // `+` keeps the index on `occurred_at` out of it, which would give another order.
+    fn time(self) -> &'static str {
+        match self {
+            Self::Events => "+e.occurred_at",
+            Self::Several => "(SELECT o.occurred_at FROM audit_events o WHERE o.seq = e.seq)",
+        }
     }
 }
 
 // === impl Arm ===
 
 impl Arm {
+    fn leads(&self) -> bool {
+        !matches!(self.lead, Lead::Nothing)
+    }
+
+    fn asks_people(&self) -> bool {
+        matches!(self.lead, Lead::Meeting { .. })
+    }
+
     fn asks_organizations(&self) -> bool {
-        self.lead.is_some() && self.organization.is_none()
+        self.leads() && self.organization.is_none()
+    }
+
+    fn push_lead(&self, query: &mut QueryBuilder<Sqlite>, who: &str) {
+        match &self.lead {
+            Lead::Nothing => {}
+            Lead::One(equal) => equal.push(query),
+            Lead::Meeting { group, .. } => {
+                query.push(" AND e.group_id = ").push_bind(*group);
+                query.push(format_args!(" AND {} = {who}", self.table.who()));
+            }
+        }
+    }
+
+    // The table by the one index that has all that is asked, in the order of `seq`. Told, not left to the
+    // planner: when a time is compared row by row, it takes one that has less for as good.
+    fn walked(&self, filter: &Filter) -> String {
+        let table = self.table.name();
+        let index = match &self.lead {
+            Lead::Meeting { .. } => "group_and_actor",
+            Lead::One(equal) => equal.index(),
+            Lead::Nothing if self.organization.is_some() => "organization",
+            Lead::Nothing if filter.action.is_some() => "action",
+            Lead::Nothing if filter.outcome.is_some() => "outcome",
+            Lead::Nothing => return format!("{table} e NOT INDEXED"),
+        };
+        format!("{table} e INDEXED BY {table}_by_{index}")
+    }
+
+    // What the group's rows call the actor: from one person to the next by the index.
+    fn push_people(&self, query: &mut QueryBuilder<Sqlite>, filter: &Filter, number: usize) {
+        let Lead::Meeting { group, actors } = &self.lead else {
+            return;
+        };
+        let (walked, who) = (self.walked(filter), self.table.who());
+        query.push(format_args!(
+            ", named_{number} (who) AS (
+                 SELECT (SELECT {who} FROM {walked} WHERE e.group_id = "
+        ));
+        query.push_bind(*group);
+        query.push(format_args!(
+            " AND {who} < '{NAMELESS}' ORDER BY {who} LIMIT 1)
+                 UNION ALL
+                 SELECT (SELECT {who} FROM {walked} WHERE e.group_id = "
+        ));
+        query.push_bind(*group);
+        query.push(format_args!(
+            " AND {who} > named_{number}.who AND {who} < '{NAMELESS}' ORDER BY {who} LIMIT 1)
+                 FROM named_{number} WHERE who IS NOT NULL
+             ), people_{number} (who) AS (
+                 SELECT who FROM named_{number} WHERE false"
+        ));
+        for actor in actors {
+            query.push(" OR who ->> ");
+            match actor.clone() {
+                Identifier::Name(name) => query.push("0 = ").push_bind(name).push(NOCASE),
+                Identifier::Email(email) => query.push("1 = ").push_bind(email).push(NOCASE),
+                Identifier::User(id) => query.push("2 = ").push_bind(id),
+                Identifier::Credential(id) => query.push("3 = ").push_bind(id),
+            };
+        }
+        for actor in actors {
+            if let Identifier::Credential(id) = actor {
+                query.push(" UNION ALL SELECT json_array(NULL, NULL, NULL, ");
+                query.push_bind(id.clone()).push(")");
+            }
+        }
+        query.push(")");
     }
 
     // The organizations of the rows of `lead`, one by one. The last value is NULL: those of none.
-    fn push_organizations(&self, query: &mut QueryBuilder<Sqlite>, number: usize) {
-        let Some(lead) = self.lead.as_ref().filter(|_| self.asks_organizations()) else {
+    fn push_organizations(&self, query: &mut QueryBuilder<Sqlite>, filter: &Filter, number: usize) {
+        if !self.asks_organizations() {
             return;
+        }
+        let walked = self.walked(filter);
+        let (who, people) = if self.asks_people() {
+            ("place.who", format!(" FROM people_{number} place"))
+        } else {
+            ("NULL", String::new())
         };
         query.push(format_args!(
-            ", organizations_{number} (value) AS (
-                 SELECT min(e.organization_id) FROM audit_events e WHERE true"
+            ", organizations_{number} (who, organization) AS (
+                 SELECT {who}, (SELECT min(e.organization_id) FROM {walked} WHERE true"
         ));
-        lead.push(query, true);
-        query.push(
-            " UNION ALL SELECT (SELECT min(e.organization_id) FROM audit_events e WHERE true",
-        );
-        lead.push(query, true);
+        self.push_lead(query, who);
         query.push(format_args!(
-            " AND e.organization_id > value) FROM organizations_{number} WHERE value IS NOT NULL)"
+            "){people}
+                 UNION ALL
+                 SELECT {who}, (SELECT min(e.organization_id) FROM {walked} WHERE true"
+        ));
+        self.push_lead(query, who);
+        query.push(format_args!(
+            " AND e.organization_id > place.organization)
+                 FROM organizations_{number} place WHERE organization IS NOT NULL)"
         ));
     }
 }
@@ -379,25 +468,24 @@ impl Equal {
         Self { column, value }
     }
 
-    // A column behind `+` is compared and its index left alone.
-    fn push(&self, query: &mut QueryBuilder<Sqlite>, by_index: bool) {
-        let plus = if by_index { "" } else { "+" };
-        query.push(format_args!(" AND {plus}e.{} = ", self.column));
+    /// What the index is called that begins with the column.
+    fn index(&self) -> &'static str {
+        match self.column {
+            "group_id" => "group",
+            "actor_email" => "email",
+            "actor_name" => "name",
+            "actor_user_id" => "user",
+            _ => "credential",
+        }
+    }
+
+    fn push(&self, query: &mut QueryBuilder<Sqlite>) {
+        query.push(format_args!(" AND e.{} = ", self.column));
         match &self.value {
             Value::Number(number) => query.push_bind(*number),
             Value::Text(text) => query.push_bind(text.clone()),
-            Value::Name(name) => query.push_bind(name.clone()).push(" COLLATE NOCASE"),
+            Value::Name(name) => query.push_bind(name.clone()).push(NOCASE),
         };
-    }
-
-    // How many rows it has, up to `MANY`. The planner would have to guess, as nothing here keeps its
-    // statistics; this looks.
-    async fn count(&self, connection: &mut SqliteConnection) -> Result<i64, StoreError> {
-        let mut query =
-            QueryBuilder::new("SELECT count(*) FROM (SELECT 1 FROM audit_events e WHERE true");
-        self.push(&mut query, true);
-        query.push(" LIMIT ").push_bind(MANY).push(")");
-        Ok(query.build_query_scalar().fetch_one(connection).await?)
     }
 }
 

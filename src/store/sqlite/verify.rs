@@ -17,11 +17,13 @@ mod vouched;
 use std::sync::atomic::{AtomicI64, Ordering};
 
 use futures_util::stream::{self, StreamExt as _};
+use sqlx::AssertSqlSafe;
 
 use self::run::Run;
 use self::vouched::Vouched;
 pub(super) use self::vouched::entry;
 use super::Reader;
+use super::query::WHO;
 use crate::domain::row::{Broken, GENESIS, Link};
 use crate::store::StoreError;
 
@@ -68,7 +70,7 @@ pub enum Fault {
     },
     /// A filter by group would not find the event, or find it for a wrong group.
     #[error(
-        "row {seq}: the groups listed for it in audit_event_groups are not those of its changes"
+        "row {seq}: the groups listed for it in audit_event_groups and audit_several are not those of its changes"
     )]
     Groups {
         /// The row.
@@ -287,7 +289,7 @@ impl Reader {
         // Most events concern one group and say which, or none. Those that tell of several are few and have
         // an index, which the planner does not choose by itself; `changes` are written without white space,
         // and that they are as written, the chain has shown.
-        let seq: Option<i64> = sqlx::query_scalar(
+        let sql = format!(
             r#"WITH told AS (
                  SELECT DISTINCT e.seq, e.organization_id, c.value ->> '$.group_id' AS group_id
                  FROM audit_events e INDEXED BY audit_events_by_organization_time_of_several
@@ -295,15 +297,28 @@ impl Reader {
                  WHERE e.group_id IS NULL AND instr(e.changes, '"group_id":') > 0
                      AND c.value ->> '$.group_id' IS NOT NULL
              ),
-             listed AS (SELECT seq, organization_id, group_id FROM audit_event_groups)
+             listed AS (SELECT seq, organization_id, group_id FROM audit_event_groups),
+             -- What filters find them by is the third to say the same.
+             asked AS (SELECT seq, organization_id, group_id, who, action, outcome FROM audit_several),
+             meant AS (
+                 SELECT l.seq, l.organization_id, l.group_id,
+                     {WHO},
+                     e.action, e.outcome
+                 FROM listed l CROSS JOIN audit_events e ON e.seq = l.seq
+             )
              SELECT min(seq) FROM (
-                 SELECT * FROM (SELECT * FROM told EXCEPT SELECT * FROM listed)
+                 SELECT seq FROM (SELECT * FROM told EXCEPT SELECT * FROM listed)
                  UNION ALL
-                 SELECT * FROM (SELECT * FROM listed EXCEPT SELECT * FROM told)
+                 SELECT seq FROM (SELECT * FROM listed EXCEPT SELECT * FROM told)
+                 UNION ALL
+                 SELECT seq FROM (SELECT * FROM meant EXCEPT SELECT * FROM asked)
+                 UNION ALL
+                 SELECT seq FROM (SELECT * FROM asked EXCEPT SELECT * FROM meant)
              )"#,
-        )
-        .fetch_one(&self.pool)
-        .await?;
+        );
+        let seq: Option<i64> = sqlx::query_scalar(AssertSqlSafe(sql))
+            .fetch_one(&self.pool)
+            .await?;
         Ok(seq.map(|seq| Fault::Groups { seq }))
     }
 }

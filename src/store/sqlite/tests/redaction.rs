@@ -5,7 +5,7 @@ use sqlx::Row as _;
 
 use super::*;
 use crate::domain::action::Action;
-use crate::domain::diff::{diff, sentence};
+use crate::domain::diff::{Change, Kind, diff, sentence};
 use crate::domain::event::Actor;
 use crate::domain::own::{self, Operator};
 use crate::domain::row::Broken;
@@ -166,6 +166,50 @@ async fn nothing_of_the_person_is_left_in_the_file_and_the_chain_holds() {
         verdict(&place).await,
         Verdict::Intact { rows: 7, .. }
     ));
+}
+
+#[tokio::test]
+async fn what_finds_her_changes_of_several_groups_is_erased_and_pruned_with_them() {
+    let place = Place::new();
+    let (store, _) = place.open().await;
+    let mut several = applied(intent(0));
+    several.intent.target.group_id = None;
+    several.intent.actor = Actor {
+        credential_id: Some(credential(1)),
+        user_id: Some(ANN),
+        name: Some(NAME.into()),
+        ..Actor::default()
+    };
+    several.changes = [7, 9]
+        .map(|id| Change {
+            group_id: Some(GroupId(id)),
+            ..Change::member(Kind::Added, UserId(6), None)
+        })
+        .to_vec();
+    store.complete(several, vec![]).await.unwrap();
+    store.close().await;
+    let who = "SELECT count(*), count(DISTINCT who), sum(who LIKE '%Ann M%') FROM audit_several";
+    assert_eq!(told(&place, who).await, "2 | 1 | 2");
+
+    redact(&place, ANN).await.unwrap();
+    assert_eq!(told(&place, who).await, "2 | 1 | 0");
+    assert!(!holds(&bytes(&place), NAME));
+    assert!(matches!(
+        verdict(&place).await,
+        Verdict::Intact { rows: 2, .. }
+    ));
+
+    let (store, _) = place.open().await;
+    let pruned = |removal: &Removal| {
+        let removed = (removal.rows(), removal.last);
+        own::pruned(&operator(), removed.0, removed.1, &removal.hash, at(6000))
+    };
+    store.prune(at(1), pruned).await.unwrap();
+    store.close().await;
+    assert_eq!(
+        told(&place, "SELECT count(*) FROM audit_several").await,
+        "0"
+    );
 }
 
 #[tokio::test]

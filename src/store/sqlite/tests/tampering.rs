@@ -1,6 +1,7 @@
 //! Whoever changes the trail is refused, or found.
 
 use super::*;
+use crate::domain::diff::{Change, Kind};
 use crate::domain::row::Broken;
 
 /// What `verify` says after somebody with the file in hand ran `sql` on a trail of five.
@@ -118,9 +119,44 @@ async fn rows_that_changed_places_are_found() {
 
 #[tokio::test]
 async fn a_wrong_list_of_groups_is_found() {
-    let verdict = verdict_after("INSERT INTO audit_event_groups VALUES (4, 1, 8)").await;
-    let fault = Fault::Groups { seq: 4 };
-    assert_eq!(verdict, Verdict::Broken { rows: 3, fault });
+    let listed = "INSERT INTO audit_event_groups VALUES (4, 1, 8)";
+    let found_by =
+        "INSERT INTO audit_several VALUES (4, 8, '[null,null,null,null]', 1, 'a', 'applied')";
+    for sql in [listed, found_by] {
+        let verdict = verdict_after(sql).await;
+        let fault = Fault::Groups { seq: 4 };
+        assert_eq!(verdict, Verdict::Broken { rows: 3, fault }, "{sql}");
+    }
+}
+
+#[tokio::test]
+async fn an_event_about_several_groups_that_is_kept_from_filters_is_found() {
+    for hide in [
+        "DELETE FROM audit_several WHERE group_id = 9",
+        "UPDATE audit_several SET who = '[\"Eve\",null,null,null]' WHERE group_id = 9",
+        "UPDATE audit_several SET outcome = 'rejected' WHERE group_id = 9",
+    ] {
+        let place = Place::new();
+        let (store, _) = place.open().await;
+        let mut several = applied(intent(0));
+        several.intent.target.group_id = None;
+        several.changes = [7, 9]
+            .map(|id| Change {
+                group_id: Some(GroupId(id)),
+                ..Change::member(Kind::Added, UserId(6), None)
+            })
+            .to_vec();
+        store.complete(several, vec![]).await.unwrap();
+        store.close().await;
+        let verify = async || {
+            let reader = Reader::open(&place.path).await.unwrap();
+            reader.verify().await.unwrap()
+        };
+        assert!(matches!(verify().await, Verdict::Intact { rows: 1, .. }));
+        run(&mut place.raw().await, hide).await.unwrap();
+        let fault = Fault::Groups { seq: 1 };
+        assert_eq!(verify().await, Verdict::Broken { rows: 0, fault }, "{hide}");
+    }
 }
 
 #[tokio::test]

@@ -86,18 +86,19 @@ impl Run {
         let Some(text) = text else {
             return walk.one_by_one(reader, to).await;
         };
-        let rows = usize::try_from(to - from + 1).unwrap_or(1);
-        let fit = (SIZE * rows / text.len().max(1)).clamp(1, MOST);
-        step.store(i64::try_from(fit).unwrap_or(FIRST), Ordering::Relaxed);
         let walked = tokio::task::spawn_blocking(move || {
-            let readable = walk.through(&text);
-            (walk, readable)
+            let text = text.as_str();
+            let readable = text.is_some_and(|text| walk.through(text));
+            (walk, readable, text.map_or(0, str::len))
         });
         // It panics on no text, and nobody aborts it.
-        let (walk, readable) = walked
+        let (walk, readable, length) = walked
             .await
             .map_err(|error| StoreError::Corrupt(format!("the check of row {from}: {error}")))?;
         if readable {
+            let rows = usize::try_from(to - from + 1).unwrap_or(1);
+            let fit = (SIZE * rows / length.max(1)).clamp(1, MOST);
+            step.store(i64::try_from(fit).unwrap_or(FIRST), Ordering::Relaxed);
             Ok(walk.end(to))
         } else {
             walk.one_by_one(reader, to).await

@@ -9,7 +9,8 @@
 
 use std::sync::LazyLock;
 
-use sqlx::SqliteConnection;
+use sqlx::sqlite::SqliteRow;
+use sqlx::{Row as _, SqliteConnection};
 
 use crate::domain::canonical::{MEMBERS, Member, Piece, Pieces, SORTED, plain};
 use crate::domain::row::Salt;
@@ -107,20 +108,32 @@ pub(super) struct Raw<'a> {
     pub(super) seq: i64,
 }
 
-/// The rows from `first` to `last` as one text; `None` if there is none, or one that such a text
-/// cannot hold.
+/// A run of rows where the database put it: a copy would be as long, and is not needed.
+pub(super) struct Text(SqliteRow);
+
+// === impl Text ===
+
+impl Text {
+    /// `None` if there is none, or one that is no text.
+    pub(super) fn as_str(&self) -> Option<&str> {
+        let bytes: Option<&[u8]> = self.0.try_get(0).ok()?;
+        std::str::from_utf8(bytes?).ok()
+    }
+}
+
+/// The rows from `first` to `last` as one text; `None` if there is one that such a text cannot hold.
 pub(super) async fn run(
     connection: &mut SqliteConnection,
     first: i64,
     last: i64,
-) -> Result<Option<String>, StoreError> {
-    let rows: Result<Option<Vec<u8>>, _> = sqlx::query_scalar(RUN.as_str())
+) -> Result<Option<Text>, StoreError> {
+    let row = sqlx::query(RUN.as_str())
         .bind(first)
         .bind(last)
         .fetch_one(connection)
         .await;
-    match rows {
-        Ok(rows) => Ok(rows.and_then(|bytes| String::from_utf8(bytes).ok())),
+    match row {
+        Ok(row) => Ok(Some(Text(row))),
         // "JSON cannot hold BLOB values"
         Err(sqlx::Error::Database(error)) if error.message().contains("BLOB") => Ok(None),
         Err(error) => Err(error.into()),
