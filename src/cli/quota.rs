@@ -182,7 +182,7 @@ fn figures(counts: Counts) -> [String; 4] {
         counts.refused.to_string(),
         counts
             .saved()
-            .map_or("-".to_owned(), |share| format!("{share} %")),
+            .map_or("-".to_owned(), |share| format!("{share}%")),
     ]
 }
 
@@ -303,7 +303,15 @@ mod tests {
     #[tokio::test]
     async fn who_spent_it_is_told_in_two_tables() {
         let (_directory, path) = database(Some(spent())).await;
-        assert_snapshot!(printed(&path, &[]).await, @"");
+        assert_snapshot!(printed(&path, &[]).await, @r"
+        WHO           QUOTA              LEFT  RESETS (UTC)         GONE (UTC)           UPSTREAM  CACHED  REFUSED  SAVED
+        Ann\u{1b}[2J  organization 4123     6  2026-11-24 13:30:00  2026-11-24 12:50:00        19      21        3    52%
+
+        WHO           QUOTA              TOOL     ENDPOINT                                     UPSTREAM  CACHED  REFUSED  SAVED
+        Ann\u{1b}[2J  organization 4123  hr-sync  GET /organizations/{organization_id}/groups        16      12        1    42%
+        Ann\u{1b}[2J  organization 4123  -        GET /organizations/{organization_id}/groups         2       9        1    81%
+        Ann\u{1b}[2J  organization 4123  hr-sync  GET /me                                             1       0        1     0%
+        ");
     }
 
     #[tokio::test]

@@ -210,7 +210,9 @@ fn gone_at(left: &Left, this: i64, last: i64, into: i64, now: Timestamp) -> Opti
         return Some(left.told_at);
     }
     // In requests an hour, a second of it in each 3 600: whole numbers to the end.
-    let within = this.saturating_mul(HOUR) + last.saturating_mul(HOUR - into);
+    let within = this
+        .saturating_mul(HOUR)
+        .saturating_add(last.saturating_mul(HOUR - into));
     if within <= 0 {
         return None;
     }

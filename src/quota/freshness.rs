@@ -238,11 +238,11 @@ mod tests {
         let mut gaps = Vec::new();
         for second in 0..3600 {
             let now = start + Duration::from_secs(second);
-            let reading = Reading {
-                remaining,
-                resets_at,
-            };
             for (list, at) in fetched.iter_mut().enumerate() {
+                let reading = Reading {
+                    remaining,
+                    resets_at,
+                };
                 habits.asked(list as u64, now);
                 let fresh = habits.freshness(Some(reading), 10, TTL, MOST, now);
                 if at.is_none_or(|at| now >= at + fresh) {

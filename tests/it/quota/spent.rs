@@ -158,8 +158,7 @@ async fn the_command_tells_what_a_gateway_that_stopped_has_spent() {
             "1",
             "3",
             "0",
-            "75",
-            "%"
+            "75%"
         ],
         "{table}"
     );
