@@ -134,17 +134,15 @@ impl Keeper {
             let rest = usage.split_off(usage.len().min(BATCH));
             let spent = Spent {
                 usage: usage.clone(),
-                left: std::mem::take(&mut left),
+                left: left.clone(),
                 forget_before: forget_before.take(),
             };
             if let Err(error) = store.spend(spent).await {
                 usage.extend(rest);
-                quota.give_back(News {
-                    usage,
-                    left: Vec::new(),
-                });
+                quota.give_back(News { usage, left });
                 return Err(error);
             }
+            left.clear();
             if due {
                 *forgot_at = Some(now);
             }
@@ -181,7 +179,7 @@ mod tests {
     use super::*;
     use crate::domain::caller::Person;
     use crate::domain::ids::{OrganizationId, UserId};
-    use crate::domain::usage::Pool;
+    use crate::domain::usage::{Counts, Pool, Usage};
     use crate::quota::testing::{ann, bob};
     use crate::quota::{Asking, Reading, Stance};
     use crate::store::Identities as _;
@@ -220,6 +218,12 @@ mod tests {
         let store = MemoryStore::new();
         let (keeper, quota) = keeper(&store);
         hit(&quota);
+        let sent = Instant::now();
+        let gone = Reading {
+            remaining: 0,
+            resets_at: sent + Duration::from_secs(600),
+        };
+        quota.note(ann(), ORG, sent, gone);
         store.fail(true);
         keeper.flush().await.unwrap_err();
         keeper.report(now()).await.unwrap_err();
@@ -227,6 +231,8 @@ mod tests {
         hit(&quota);
         assert_eq!(cached(&keeper).await, 2);
         assert_eq!(cached(&keeper).await, 2);
+        let left = store.ledger(now()).await.unwrap().left;
+        assert_eq!(left.len(), 1, "in a closed hour nobody would tell it again");
     }
 
     #[tokio::test(start_paused = true)]
@@ -258,6 +264,31 @@ mod tests {
         }
         hit(&quota);
         assert_eq!(cached(&keeper).await, 2);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn what_is_older_than_thirty_days_goes() {
+        let store = MemoryStore::new();
+        let usage = |days: i64| Usage {
+            hour: now() - SignedDuration::from_hours(days * 24),
+            credential_id: ann().to_string(),
+            pool: ORG,
+            tool: String::new(),
+            endpoint: "GET /me".to_owned(),
+            counts: Counts {
+                cached: 1,
+                ..Counts::default()
+            },
+        };
+        let spent = Spent {
+            usage: vec![usage(29), usage(31)],
+            ..Spent::default()
+        };
+        store.spend(spent).await.unwrap();
+        let (keeper, _) = keeper(&store);
+        keeper.flush().await.unwrap();
+        let ledger = store.ledger(Timestamp::UNIX_EPOCH).await.unwrap();
+        assert_eq!(ledger.usage, [usage(29)]);
     }
 
     #[tokio::test(start_paused = true)]

@@ -10,7 +10,7 @@
 //! | [`layers`] | the steps of that way, each with one guarantee |
 //! | [`server`], [`admin`], [`upstream`] | connections that come in, the admin side, connections that go out |
 //! | [`simulator`] | the simulated Toggl API |
-//! | [`cache`], [`people`], [`quota`] | lists and whether they may be believed; who is behind a credential; what is left |
+//! | [`cache`], [`people`], [`quota`], [`ledger`] | lists and whether they may be believed; who is behind a credential; what is left, and who spent it |
 //! | [`store`] | what is kept, as traits; [`store::sqlite`] keeps it in a file |
 //! | [`config`] | what can be set, and where it comes from |
 //! | [`domain`] | what it is all about, as values: operations, groups, differences, events, the chain |

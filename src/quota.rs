@@ -263,9 +263,16 @@ impl Quota {
         news
     }
 
-    /// Takes back counts that could not be written down. What was told is told again by the next answer.
+    /// Takes back what could not be written down.
     pub fn give_back(&self, news: News) {
         self.0.book.put_back(news.usage);
+        for left in news.left {
+            // What was told since is newer, and has its mark already.
+            if let Ok(caller) = left.credential_id.parse() {
+                let seat = self.seat(caller, left.pool);
+                seat.state().unwritten.get_or_insert(caller);
+            }
+        }
     }
 
     /// Takes over what was told before a restart.
