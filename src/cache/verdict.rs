@@ -146,7 +146,10 @@ pub fn in_place_of_an_error(
     now: Instant,
     freshness: &Freshness,
 ) -> Option<i64> {
+    // Who wants it new, and nothing that is past its time, takes an error rather than any kept list.
+    let only_new = caller.no_cache && caller.max_stale == Some(Duration::ZERO);
     let may = entry.is_list()
+        && !only_new
         && entry.age(now) < freshness.ttl + freshness.if_error
         && is_within(caller, entry, now, freshness);
     may.then(|| left(entry, now, freshness))
@@ -391,6 +394,8 @@ mod tests {
         assert_eq!(after(&list, 59, "max-stale=0"), Verdict::Hit { ttl: 1 });
         assert_eq!(failed_after(&list, 70, "max-stale=0"), None);
         assert_eq!(failed_after(&list, 70, "max-age=5"), Some(-10));
+        assert_eq!(failed_after(&list, 5, "no-cache"), Some(55));
+        assert_eq!(failed_after(&list, 5, "no-cache, max-stale=0"), None);
         assert!(directives("no-store").no_store);
         let mut old = HeaderMap::new();
         old.insert(PRAGMA, HeaderValue::from_static("no-cache"));

@@ -120,6 +120,10 @@ impl CacheLayer {
             self.metrics.cache_request(why.metric(!began));
         }
         let fetched = told?;
+        if !began {
+            // Somebody else's request paid for it.
+            self.answered(&lookup.key, lookup.tool.as_ref(), Instant::now());
+        }
         let Fetched::Stream(answer) = &*fetched else {
             return Ok(respond::fetched(&fetched, &reader, why, began));
         };
