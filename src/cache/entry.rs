@@ -150,8 +150,9 @@ const ALLOCATION: usize = 48;
 // A place in a map of headers.
 const HEADER: usize = 112;
 
-// What the table takes for each list: its place there, in the queues for eviction and expiry.
-const KEEPING: usize = 400;
+// What the tables take for each list: its place, in the queues for eviction and expiry too, and that of its
+// caller in the table of epochs.
+const KEEPING: usize = 850;
 
 /// The validator of a body as it is: half a SHA-256, which no two lists share by chance.
 #[must_use]
