@@ -72,6 +72,12 @@ impl Lists {
         self.entries.run_pending_tasks();
     }
 
+    /// The last list that was kept under `key`, to be given to nobody: a change may have outdated it.
+    #[must_use]
+    pub fn last(&self, key: &CacheKey) -> Option<Arc<Entry>> {
+        self.entries.get(key)
+    }
+
     fn is_admitted(&self, entry: &Entry) -> bool {
         entry
             .snapshot

@@ -32,15 +32,19 @@ type Told = Result<Arc<Fetched>, ProxyError>;
 // === impl CacheLayer ===
 
 impl CacheLayer {
-    /// Fetches a list that nobody waits for.
-    pub(super) fn refresh<S>(self: Arc<Self>, inner: S, mut call: Call, lookup: Lookup)
+    /// Fetches a list that nobody waits for, or the whole one that it is cut out of.
+    pub(super) fn refresh<S>(self: Arc<Self>, inner: S, mut call: Call, mut lookup: Lookup)
     where
         S: Service<Call, Response = Answer, Error = ProxyError, Future: Send> + Send + 'static,
     {
+        if let Some(whole) = self.whole_of(&lookup) {
+            call = respond::of_list(&call, whole.list);
+            lookup = whole;
+        }
+        call.origin.priority = Priority::Refresh;
         let state = self.epochs.state(lookup.list, lookup.caller);
         let key = lookup.key.clone();
         let fetch = self.fetch(&lookup);
-        call.origin.priority = Priority::Refresh;
         // One that is under way will do; and who finds too many under way has lost nothing.
         let begun = self.fills.join_or_start(
             (key, state),
@@ -65,8 +69,18 @@ impl CacheLayer {
             + 'static,
     {
         let reader = Reader::of(&call.request);
-        if let Some(answer) = self.cut(&lookup, &reader, call.request.uri().query()) {
+        let query = call.request.uri().query().map(Box::<str>::from);
+        let cut = |why| self.cut(&lookup, &reader, query.as_deref(), why);
+        if let Some(answer) = cut(None) {
             return Ok(answer);
+        }
+        if let Some(whole) = self.whole_of(&lookup) {
+            let call = respond::of_list(&call, whole.list);
+            self.bring(inner.clone(), call, &whole).await;
+            // Else it failed, or it is doubtful now: then the list is fetched as it was asked for.
+            if let Some(answer) = cut(Some(lookup.why)) {
+                return Ok(answer);
+            }
         }
         let fetch = self.fetch(&lookup);
         let state = self.epochs.state(lookup.list, lookup.caller);
@@ -157,8 +171,58 @@ impl CacheLayer {
         }
     }
 
-    // The answer of a filtered list that a fresh whole one tells, which is kept like any other.
-    fn cut(&self, lookup: &Lookup, reader: &Reader, query: Option<&str>) -> Option<Answer> {
+    // The whole list that a filtered one can be cut out of, where its caller reads that too: one fetch is
+    // enough for both, and for whatever else is cut out of it. What was kept of it last, however old, tells
+    // whether there is a doubt.
+    fn whole_of(&self, lookup: &Lookup) -> Option<Lookup> {
+        if !self.filters.answer() || lookup.why == Why::Request {
+            return None;
+        }
+        let (filter, key) = Filter::of(&lookup.key)?;
+        let last = self.lists.as_ref()?.last(&key)?;
+        filter.cut(&last.identity.body)?;
+        Some(Lookup {
+            list: key.list,
+            key,
+            tool: lookup.tool.clone(),
+            ..*lookup
+        })
+    }
+
+    // Waits for a list that is kept when it comes; for no longer than there is another to be given out.
+    async fn bring<S>(self: &Arc<Self>, inner: S, call: Call, lookup: &Lookup)
+    where
+        S: Service<Call, Response = Answer, Error = ProxyError, Future: Send> + Send + 'static,
+    {
+        let state = self.epochs.state(lookup.list, lookup.caller);
+        let fetch = self.fetch(lookup);
+        let asking = asking(&lookup.key, lookup.tool.as_ref());
+        self.quota
+            .renews(&asking, lookup.key.digest(), Instant::now());
+        let joined = self.fills.join_or_start(
+            (lookup.key.clone(), state),
+            true,
+            || self.kept(lookup),
+            || fetch.run(inner, call),
+        );
+        if let Ok(Joined::Fetch { fill, .. }) = joined {
+            if lookup.has_older {
+                let _late = timeout(PATIENCE, fill).await;
+            } else {
+                let _told = fill.await;
+            }
+        }
+    }
+
+    // The answer of a filtered list that a fresh whole one tells, which is kept like any other; `why` the whole
+    // one was fetched for it, if it was.
+    fn cut(
+        &self,
+        lookup: &Lookup,
+        reader: &Reader,
+        query: Option<&str>,
+        why: Option<Why>,
+    ) -> Option<Answer> {
         if !self.filters.answer() {
             return None;
         }
@@ -181,7 +245,10 @@ impl CacheLayer {
         }
         self.metrics.cache_request(Detail::Filtered.metric());
         let reading = self.answered(&lookup.key, lookup.tool.as_ref(), now);
-        let status = hit(ttl, Some(Detail::Filtered));
+        let status = match why {
+            None => hit(ttl, Some(Detail::Filtered)),
+            Some(why) => forwarded(why, true, false),
+        };
         Some(respond::kept(&entry, reader, reading, status))
     }
 

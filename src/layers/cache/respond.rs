@@ -13,6 +13,7 @@ use crate::cache::entry::{Entry, matches};
 use crate::cache::fills::Fetched;
 use crate::cache::verdict::{self, Why};
 use crate::coding::Accepted;
+use crate::domain::endpoint::{Endpoint, List};
 use crate::layers::{QUOTA_REMAINING, QUOTA_RESETS_IN};
 use crate::quota::Reading;
 
@@ -139,6 +140,16 @@ fn of_entry(entry: &Entry, headers: HeaderMap, reader: &Reader) -> Answer {
         reader.say_length(headers, &form.body);
     }
     answer
+}
+
+/// The call of the same caller for the whole of `list`.
+pub(super) fn of_list(call: &Call, list: List) -> Call {
+    let mut call = again(call);
+    if let Ok(target) = list.path().parse() {
+        *call.request.uri_mut() = target;
+        call.endpoint = Endpoint::List(list);
+    }
+    call
 }
 
 /// The same call once more, for a caller who cannot share an answer after all. It has no body.

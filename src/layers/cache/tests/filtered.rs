@@ -32,12 +32,52 @@ async fn a_filtered_list_comes_out_of_the_fresh_whole_one_of_the_same_caller() {
     // What is doubtful is asked of upstream.
     let doubtful = "/api/v9/organizations/1/workspaces/5/groups";
     setup.fetched(testing::get("ann", doubtful), 404, "").await;
-    // And so is what the whole list no longer tells.
+}
+
+#[tokio::test(start_paused = true)]
+async fn one_fetch_of_the_whole_list_renews_all_that_is_cut_out_of_it() {
+    let mut setup = setup_with(Mode::On);
+    setup.fetched(testing::get("ann", LIST), 200, WHOLE).await;
+    setup.kept(testing::get("ann", SALES)).await;
+    // Past its time: in the background.
+    advance(TTL).await;
+    let stale = setup.kept(testing::get("ann", SALES)).await;
+    assert_eq!(status(&stale), "tollgate; hit; ttl=0; detail=revalidating");
+    let (asked, reply) = setup.asked().await;
+    assert_eq!(asked.request.uri(), LIST);
+    reply.send_response(upstreams(200, WHOLE));
+    while status(&setup.kept(testing::get("ann", LIST)).await) != "tollgate; hit; ttl=60" {
+        tokio::task::yield_now().await;
+    }
+    // What was cut is as old as what it was cut out of, and is cut anew.
+    let cut = setup.kept(testing::get("ann", SALES)).await;
+    assert!(status(&cut).starts_with("tollgate; hit; ttl="));
+    // After a change: at once.
     setup
         .epochs
         .close(Touches::Organization(OrganizationId(1), None))
         .land(Outcome::Applied);
-    setup.fetched(testing::get("ann", SALES), 200, CUT).await;
+    let answer = tokio::spawn(setup.call(testing::get("ann", SALES)));
+    let (asked, reply) = setup.asked().await;
+    assert_eq!(asked.request.uri(), LIST);
+    let renamed: &'static str = r#"[{"group_id":8,"name":"Sales DE","workspaces":[4]}]"#;
+    reply.send_response(upstreams(200, renamed));
+    let answer = answer.await.unwrap().unwrap();
+    assert_eq!(status(&answer), "tollgate; fwd=uri-miss; stored");
+    assert_eq!(text(answer).await, renamed);
+    let whole = setup.kept(testing::get("ann", LIST)).await;
+    assert_eq!(text(whole).await, renamed);
+    // Where the whole one fails, the list is asked for as it is.
+    setup
+        .epochs
+        .close(Touches::Everything)
+        .land(Outcome::Applied);
+    let answer = tokio::spawn(setup.call(testing::get("ann", SALES)));
+    setup.asked().await.1.send_response(upstreams(503, ""));
+    let (asked, reply) = setup.asked().await;
+    assert_eq!(asked.request.uri(), SALES);
+    reply.send_response(upstreams(200, CUT));
+    assert_eq!(text(answer.await.unwrap().unwrap()).await, CUT);
 }
 
 #[tokio::test(start_paused = true)]
