@@ -7,6 +7,8 @@
 //!
 //! A refusal (403, 404) is kept in the same way, for a shorter time.
 
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
 use bytes::Bytes;
 use http::header::{
     CACHE_CONTROL, CONTENT_LANGUAGE, CONTENT_TYPE, EXPIRES, LAST_MODIFIED, PRAGMA, SERVER, VARY,
@@ -48,6 +50,8 @@ pub struct Entry {
     pub identity: Form,
     /// The body in `gzip`.
     pub gzip: Form,
+    // When it may be fetched anew again, after that failed.
+    rests_until: Arc<Mutex<Option<Instant>>>,
 }
 
 /// A body in one coding (RFC 9110 §8.4.1).
@@ -107,7 +111,25 @@ impl Entry {
                 coding: None,
             },
             gzip,
+            rests_until: Arc::default(),
         }
+    }
+
+    /// Not to be fetched anew in the background before `then`: it just failed.
+    pub fn rest_until(&self, then: Instant) {
+        *self.resting() = Some(then);
+    }
+
+    /// Whether fetching it anew has failed a moment ago.
+    #[must_use]
+    pub fn rests(&self, now: Instant) -> bool {
+        self.resting().is_some_and(|then| now < then)
+    }
+
+    fn resting(&self) -> MutexGuard<'_, Option<Instant>> {
+        self.rests_until
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
     }
 
     /// The form for who takes these codings. Who takes neither gets the body as it is.

@@ -149,12 +149,17 @@ impl Epochs {
     #[must_use]
     pub fn admits(&self, snapshot: &Snapshot) -> bool {
         let (caller, number) = snapshot.caller;
+        self.admits_of_anybody(snapshot) && self.callers.get(&caller) == Some(number)
+    }
+
+    /// The same, whether or not the caller was revoked since.
+    #[must_use]
+    pub fn admits_of_anybody(&self, snapshot: &Snapshot) -> bool {
         self.is_open(snapshot)
             && snapshot
                 .slots
                 .iter()
                 .all(|(index, epoch)| self.slots[*index].epoch.load(Ordering::SeqCst) == *epoch)
-            && self.callers.get(&caller) == Some(number)
     }
 
     /// Closes what a change touches, from now until the flight lands.
@@ -174,18 +179,6 @@ impl Epochs {
         // Who has nothing cached and fetches nothing has nothing to lose.
         if self.callers.contains_key(&caller) {
             self.callers.insert(caller, self.next_caller());
-        }
-    }
-
-    /// The same state for a caller who was revoked since: for the refusal that revoked them, which is the
-    /// one thing that they may be shown again.
-    #[must_use]
-    pub fn revoked(&self, snapshot: Snapshot) -> Snapshot {
-        let (caller, _) = snapshot.caller;
-        let number = self.callers.get_with(caller, || self.next_caller());
-        Snapshot {
-            caller: (caller, number),
-            ..snapshot
         }
     }
 

@@ -79,9 +79,15 @@ impl Lists {
     }
 
     fn is_admitted(&self, entry: &Entry) -> bool {
-        entry
-            .snapshot
-            .is_some_and(|snapshot| self.epochs.admits(&snapshot))
+        let Some(snapshot) = &entry.snapshot else {
+            return false;
+        };
+        // A refusal shows nothing that the next one could take back.
+        if entry.is_list() {
+            self.epochs.admits(snapshot)
+        } else {
+            self.epochs.admits_of_anybody(snapshot)
+        }
     }
 
     /// Keeps a list; tells whether it may be kept.

@@ -231,8 +231,11 @@ impl CacheLayer {
         };
         match verdict {
             Verdict::Hit { ttl } => Consider::Answer(answer(&key, ttl, None)),
-            Verdict::Revalidate { ttl } if self.spares(caller, list, &entry, now) => {
+            Verdict::Revalidate { ttl } if self.spares(caller, list, Why::Stale, &entry, now) => {
                 Consider::Answer(answer(&key, ttl, Some(Detail::Quota)))
+            }
+            Verdict::Revalidate { ttl } if entry.rests(now) => {
+                Consider::Answer(answer(&key, ttl, Some(Detail::StaleIfError)))
             }
             Verdict::Revalidate { ttl } => {
                 let answer = answer(&key, ttl, Some(Detail::Revalidating));
@@ -240,7 +243,7 @@ impl CacheLayer {
             }
             Verdict::Forward(why) => {
                 match in_place_of_an_error(&entry, directives, now, &self.freshness) {
-                    Some(ttl) if self.spares(caller, list, &entry, now) => {
+                    Some(ttl) if self.spares(caller, list, why, &entry, now) => {
                         Consider::Answer(answer(&key, ttl, Some(Detail::Quota)))
                     }
                     older => Consider::Fill(lookup(key, why, older.is_some())),
@@ -250,17 +253,24 @@ impl CacheLayer {
     }
 
     // Whether a list is rather given out as it is than fetched anew, which would cost a request.
-    fn spares(&self, caller: Fingerprint, list: List, entry: &Entry, now: Instant) -> bool {
+    fn spares(
+        &self,
+        caller: Fingerprint,
+        list: List,
+        why: Why,
+        entry: &Entry,
+        now: Instant,
+    ) -> bool {
         let pool = Pool::of_list(list);
         match self.quota.stance(caller, pool, now) {
             Stance::Reserve | Stance::Closed => true,
             Stance::Open => {
-                // What is left has to last until there is more. Who wants a list that is still fresh anew
-                // is one of few.
+                // What is left has to last until there is more; but who asks for a newer list than there is
+                // gets one while there is enough.
                 let Freshness { ttl, if_error, .. } = self.freshness;
                 let lasts = || self.quota.freshness(caller, pool, ttl, ttl + if_error, now);
                 let age = entry.age(now);
-                age >= ttl && age < lasts()
+                why == Why::Stale && age >= ttl && age < lasts()
             }
         }
     }

@@ -141,19 +141,14 @@ impl Fetch {
         let Some(lists) = &self.layer.lists else {
             return false;
         };
-        let snapshot = match status {
-            StatusCode::NOT_FOUND => self.snapshot,
-            // It has just outdated all that the caller has.
-            StatusCode::FORBIDDEN => self
-                .snapshot
-                .map(|snapshot| self.layer.epochs.revoked(snapshot)),
-            _ => return false,
-        };
+        if !matches!(status, StatusCode::FORBIDDEN | StatusCode::NOT_FOUND) {
+            return false;
+        }
         if self.layer.freshness.refusal.is_zero() {
             lists.remove(&self.key);
             return false;
         }
-        let entry = Entry::new(snapshot, started, status, headers, body);
+        let entry = Entry::new(self.snapshot, started, status, headers, body);
         lists.insert(self.key.clone(), Arc::new(entry))
     }
 

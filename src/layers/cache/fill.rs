@@ -45,12 +45,27 @@ impl CacheLayer {
         let state = self.epochs.state(lookup.list, lookup.caller);
         let key = lookup.key.clone();
         let fetch = self.fetch(&lookup);
+        // Each read would else begin another, for as long as upstream fails.
+        let rest = {
+            let (layer, key) = (Arc::clone(&self), lookup.key.clone());
+            move |told: &Told| {
+                if !matches!(told.as_deref(), Ok(Fetched::List { .. }))
+                    && let Some(entry) = layer.lists.as_ref().and_then(|lists| lists.get(&key))
+                {
+                    entry.rest_until(Instant::now() + PATIENCE);
+                }
+            }
+        };
         // One that is under way will do; and who finds too many under way has lost nothing.
         let begun = self.fills.join_or_start(
             (key, state),
             true,
             || self.kept(&lookup).map(|_| ()),
-            || fetch.run(inner, call),
+            || async move {
+                let told = fetch.run(inner, call).await;
+                rest(&told);
+                told
+            },
         );
         drop(begun);
     }
@@ -110,18 +125,22 @@ impl CacheLayer {
                 let reading = self.answered(&lookup.key, tool, Instant::now());
                 return Ok(respond::kept(&entry, &reader, reading, hit(ttl, None)));
             }
-            Ok(Joined::Fetch { fill, began }) if lookup.has_older => {
-                match timeout(PATIENCE, fill.clone()).await {
-                    Ok(told) => (told, began),
-                    Err(_) => match self.instead(&lookup, &reader, None, Detail::Slow) {
-                        Some(answer) => return Ok(answer),
-                        None => (fill.await, began),
-                    },
-                }
-            }
             Ok(Joined::Fetch { fill, began }) => {
-                self.metrics.cache_request(why.metric(!began));
-                (fill.await, began)
+                if !lookup.has_older {
+                    self.metrics.cache_request(why.metric(!began));
+                }
+                // Who wants it new waits for it.
+                if !lookup.has_older || lookup.why == Why::Request {
+                    (fill.await, began)
+                } else {
+                    match timeout(PATIENCE, fill.clone()).await {
+                        Ok(told) => (told, began),
+                        Err(_) => match self.instead(&lookup, &reader, None, Detail::Slow) {
+                            Some(answer) => return Ok(answer),
+                            None => (fill.await, began),
+                        },
+                    }
+                }
             }
             Err(error) => (Err(error), true),
         };
@@ -228,6 +247,10 @@ impl CacheLayer {
         }
         let lists = self.lists.as_ref()?;
         let (filter, whole) = Filter::of(&lookup.key)?;
+        // What upstream refused, it alone may allow.
+        if lists.last(&lookup.key).is_some_and(|last| !last.is_list()) {
+            return None;
+        }
         let whole = lists.get(&whole)?;
         let now = Instant::now();
         let Verdict::Hit { ttl } = verdict(Some(&whole), lookup.directives, now, &self.freshness)

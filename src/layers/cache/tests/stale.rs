@@ -192,6 +192,54 @@ async fn who_wants_it_new_waits_unless_it_fails() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn who_wants_it_new_gets_it_new_however_slow_and_scarce() {
+    for control in ["no-cache", "max-age=5"] {
+        let mut setup = aged(TTL * 2).await;
+        // With so much left a list would be fresh for ten minutes.
+        told(&setup, 13);
+        let new = with_header(testing::get("ann", LIST), "cache-control", control);
+        let answer = tokio::spawn(setup.call(new));
+        let (_, reply) = setup.asked().await;
+        advance(Duration::from_secs(5)).await;
+        reply.send_response(upstreams(200, "[]"));
+        let answer = answer.await.unwrap().unwrap();
+        assert_eq!(status(&answer), "tollgate; fwd=request; stored");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_revalidation_that_failed_is_tried_again_after_a_moment() {
+    let mut setup = aged(TTL).await;
+    setup.kept(testing::get("ann", LIST)).await;
+    setup.asked().await.1.send_response(upstreams(500, ""));
+    let failed = "tollgate; hit; ttl=0; detail=stale-if-error";
+    while status(&setup.kept(testing::get("ann", LIST)).await) != failed {
+        tokio::task::yield_now().await;
+    }
+    assert!(setup.upstream.next_request().now_or_never().is_none());
+    advance(Duration::from_secs(1)).await;
+    let answer = setup.kept(testing::get("ann", LIST)).await;
+    assert_eq!(
+        status(&answer),
+        "tollgate; hit; ttl=-1; detail=revalidating"
+    );
+    setup.asked().await.1.send_response(upstreams(200, BODY));
+}
+
+#[tokio::test(start_paused = true)]
+async fn one_refusal_does_not_make_another_be_asked_for() {
+    let mut setup = setup();
+    let workspaces = [3, 4].map(|id| format!("/api/v9/organizations/1/workspaces/{id}/groups"));
+    for list in &workspaces {
+        setup.fetched(testing::get("ann", list), 403, "no").await;
+    }
+    for list in &workspaces {
+        let again = setup.kept(testing::get("ann", list)).await;
+        assert_eq!(again.status(), 403);
+    }
+}
+
+#[tokio::test(start_paused = true)]
 async fn in_the_reserve_an_older_list_is_given_out_without_asking() {
     for remaining in [10, 0] {
         let mut setup = aged(TTL * 3).await;
