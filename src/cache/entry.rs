@@ -33,7 +33,7 @@ const KEPT: [HeaderName; 9] = [
 ];
 
 /// See the [module](self).
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub struct Entry {
     /// What it depends on, from before its fetch; `None` if something of that was closed then, in
     /// which case the list may be given to those who waited for it and to nobody later.
@@ -51,7 +51,7 @@ pub struct Entry {
 }
 
 /// A body in one coding (RFC 9110 §8.4.1).
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub struct Form {
     /// The bytes that are sent.
     pub body: Bytes,
@@ -73,12 +73,7 @@ impl Entry {
         upstream: &HeaderMap,
         body: &[u8],
     ) -> Self {
-        let mut headers = HeaderMap::with_capacity(KEPT.len() + 6);
-        for name in &KEPT {
-            for value in upstream.get_all(name) {
-                headers.append(name.clone(), value.clone());
-            }
-        }
+        let mut headers = kept(upstream);
         headers.insert(VARY, HeaderValue::from_static("Accept-Encoding"));
         // Copied, for what came may be a piece of a larger buffer, which would stay in memory with it.
         let body = Bytes::from(Box::<[u8]>::from(body));
@@ -135,6 +130,18 @@ impl Entry {
         let bodies = self.identity.body.len() + self.gzip.body.len();
         size_of::<Self>() + bodies + headers.sum::<usize>()
     }
+}
+
+/// Of upstream's headers those that may be given to others than who asked.
+#[must_use]
+pub fn kept(upstream: &HeaderMap) -> HeaderMap {
+    let mut headers = HeaderMap::with_capacity(KEPT.len() + 6);
+    for name in &KEPT {
+        for value in upstream.get_all(name) {
+            headers.append(name.clone(), value.clone());
+        }
+    }
+    headers
 }
 
 /// The validator of a body as it is: half a SHA-256, which no two lists share by chance.
