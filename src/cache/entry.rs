@@ -35,7 +35,7 @@ static KEPT: [HeaderName; 9] = [
 ];
 
 /// See the [module](self).
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub struct Entry {
     /// What it depends on, from before its fetch; `None` if something of that was closed then, in
     /// which case the list may be given to those who waited for it and to nobody later.
@@ -51,11 +51,11 @@ pub struct Entry {
     /// The body in `gzip`.
     pub gzip: Form,
     // When it may be fetched anew again, after that failed.
-    rests_until: Arc<Mutex<Option<Instant>>>,
+    pub(super) rests_until: Arc<Mutex<Option<Instant>>>,
 }
 
 /// A body in one coding (RFC 9110 §8.4.1).
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub struct Form {
     /// The bytes that are sent.
     pub body: Bytes,
@@ -77,21 +77,7 @@ impl Entry {
         upstream: &HeaderMap,
         body: &[u8],
     ) -> Self {
-        let kept = || {
-            KEPT.iter().flat_map(|name| {
-                upstream
-                    .get_all(name)
-                    .iter()
-                    .map(move |value| (name, value))
-            })
-        };
-        let mut headers = HeaderMap::with_capacity(kept().count() + 1);
-        for (name, value) in kept() {
-            // A copy, for what came is a piece of the connection's buffer, which would stay with it.
-            if let Ok(value) = HeaderValue::from_bytes(value.as_bytes()) {
-                headers.append(name.clone(), value);
-            }
-        }
+        let mut headers = kept(upstream);
         headers.insert(VARY, HeaderValue::from_static("Accept-Encoding"));
         // Copied for the same reason.
         let body = Bytes::from(Box::<[u8]>::from(body));
@@ -175,6 +161,28 @@ const HEADER: usize = 112;
 // What the tables take for each list: its place, in the queues for eviction and expiry too, and that of its
 // caller in the table of epochs.
 const KEEPING: usize = 850;
+
+/// Of upstream's headers those that may be given to others than who asked.
+#[must_use]
+pub fn kept(upstream: &HeaderMap) -> HeaderMap {
+    let kept = || {
+        let of = |name| {
+            upstream
+                .get_all(name)
+                .iter()
+                .map(move |value| (name, value))
+        };
+        KEPT.iter().flat_map(of)
+    };
+    let mut headers = HeaderMap::with_capacity(kept().count() + 1);
+    for (name, value) in kept() {
+        // A copy, for what came is a piece of the connection's buffer, which would stay with it.
+        if let Ok(value) = HeaderValue::from_bytes(value.as_bytes()) {
+            headers.append(name.clone(), value);
+        }
+    }
+    headers
+}
 
 /// The validator of a body as it is: half a SHA-256, which no two lists share by chance.
 #[must_use]

@@ -5,7 +5,8 @@
 //! change closes what it touches before it is sent and moves it on when it lands, so that no list from
 //! before a change outlives the change's answer, not even one whose fetch was already under way. A
 //! change without an outcome keeps closed for a grace what it touched, because upstream may still
-//! apply it; one that upstream refused moves nothing on.
+//! apply it, and moves on twice: when that is told, and when the grace is over, so that nobody is shown
+//! after it what was fetched within it. One that upstream refused moves nothing on.
 //!
 //! **Cost**: invalidation is one addition, whoever cached whatever. The counters are a fixed table,
 //! indexed by a hash: two domains that share a slot invalidate each other, which costs a fetch and
@@ -31,7 +32,8 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use moka::sync::Cache;
-use tokio::time::Instant;
+use tokio::runtime::Handle;
+use tokio::time::sleep;
 
 use crate::domain::action::Outcome;
 use crate::domain::caller::Fingerprint;
@@ -48,7 +50,8 @@ pub struct Epochs {
     callers: Cache<Fingerprint, u64>,
     next_caller: AtomicU64,
     grace: Duration,
-    started: Instant,
+    #[cfg(test)]
+    lacking: Option<Safeguard>,
 }
 
 /// What is true of one domain, or of several that share the slot.
@@ -56,10 +59,8 @@ pub struct Epochs {
 struct Slot {
     /// Moves on with each change that landed.
     epoch: AtomicU64,
-    /// Changes in flight.
+    /// Changes in flight, or in their grace.
     closed: AtomicU64,
-    /// Milliseconds after `started` until which it stays closed.
-    closed_until: AtomicU64,
 }
 
 /// Something that a list depends on.
@@ -71,7 +72,7 @@ enum Domain {
     Workspace(WorkspaceId),
 }
 
-/// The state of all that one list depends on, at one moment at which nothing of it was closed.
+/// The state of all that one list depends on, at one moment.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct Snapshot {
     slots: [(usize, u64); 3],
@@ -84,6 +85,27 @@ pub struct Snapshot {
 pub struct Flight {
     epochs: Arc<Epochs>,
     slots: Vec<usize>,
+}
+
+/// Something that keeps reads from going back behind a change. A test turns one off, to show that it
+/// would see what is lost without it.
+#[cfg(test)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Safeguard {
+    /// A list is believed under the epochs from before its fetch.
+    EpochAtStart,
+    /// A list is given out only if those are the epochs still.
+    EpochAtEnd,
+    /// Nothing is given out or stored while a change is in flight.
+    InFlightBar,
+    /// Nor for a while after one that ended without an outcome.
+    Grace,
+    /// A fetch is shared only within one epoch.
+    JoinsWithinAnEpoch,
+    /// Which the end of a grace ends too.
+    JoinsWithinAGrace,
+    /// Whether an older list may be given out is asked when it is.
+    AsksAgain,
 }
 
 // Enough that a company's organizations and workspaces seldom share one, small enough for a CPU's cache.
@@ -102,28 +124,60 @@ impl Epochs {
     /// in which upstream could still apply it.
     #[must_use]
     pub fn with_grace(grace: Duration) -> Arc<Self> {
-        Arc::new(Self {
+        Arc::new(Self::new(grace))
+    }
+
+    fn new(grace: Duration) -> Self {
+        Self {
             slots: std::iter::repeat_with(Slot::default).take(SLOTS).collect(),
             organizations: Cache::new(KNOWN_WORKSPACES),
             callers: Cache::new(KNOWN_CALLERS),
             next_caller: AtomicU64::new(0),
             grace,
-            started: Instant::now(),
+            #[cfg(test)]
+            lacking: None,
+        }
+    }
+
+    /// The same, with one of the safeguards turned off.
+    #[cfg(test)]
+    pub(crate) fn without(lacking: Option<Safeguard>, grace: Duration) -> Arc<Self> {
+        Arc::new(Self {
+            lacking,
+            ..Self::new(grace)
         })
+    }
+
+    #[cfg(test)]
+    pub(crate) fn lacks(&self, safeguard: Safeguard) -> bool {
+        self.lacking == Some(safeguard)
     }
 
     /// The state of what `list` depends on; `None` while any of it is closed.
     #[must_use]
     pub fn snapshot(&self, list: List, caller: Fingerprint) -> Option<Snapshot> {
-        let snapshot = self.state(list, caller);
+        let snapshot = self.now(list, caller);
         // Read after the epochs: a change that closes in between is seen here, and one that landed
         // in between has moved the epochs on.
         self.is_open(&snapshot).then_some(snapshot)
     }
 
-    /// The epochs of what `list` depends on, closed or not: fetches in one state may be shared.
+    /// The state of what `list` depends on, closed or not: fetches in one state may be shared.
     #[must_use]
     pub fn state(&self, list: List, caller: Fingerprint) -> Snapshot {
+        let state = self.now(list, caller);
+        #[cfg(test)]
+        let state = Snapshot {
+            slots: state.slots.map(|(slot, epoch)| {
+                let is_one = self.lacks(Safeguard::JoinsWithinAnEpoch);
+                (slot, if is_one { 0 } else { epoch })
+            }),
+            ..state
+        };
+        state
+    }
+
+    fn now(&self, list: List, caller: Fingerprint) -> Snapshot {
         let scope = match (list.organization(), list.workspace()) {
             (Some(organization), Some(workspace)) => [
                 Domain::Organization(organization),
@@ -155,11 +209,12 @@ impl Epochs {
     /// The same, whether or not the caller was revoked since.
     #[must_use]
     pub fn admits_of_anybody(&self, snapshot: &Snapshot) -> bool {
-        self.is_open(snapshot)
-            && snapshot
-                .slots
-                .iter()
-                .all(|(index, epoch)| self.slots[*index].epoch.load(Ordering::SeqCst) == *epoch)
+        let is_same = |(index, epoch): &(usize, u64)| {
+            self.slots[*index].epoch.load(Ordering::SeqCst) == *epoch
+        };
+        #[cfg(test)]
+        let is_same = |slot: &(usize, u64)| self.lacks(Safeguard::EpochAtEnd) || is_same(slot);
+        self.is_open(snapshot) && snapshot.slots.iter().all(is_same)
     }
 
     /// Closes what a change touches, from now until the flight lands.
@@ -218,17 +273,48 @@ impl Epochs {
     }
 
     fn is_open(&self, snapshot: &Snapshot) -> bool {
-        let now = self.millis(Duration::ZERO);
-        snapshot.slots.iter().all(|(index, _)| {
-            let slot = &self.slots[*index];
-            slot.closed.load(Ordering::SeqCst) == 0
-                && slot.closed_until.load(Ordering::SeqCst) <= now
-        })
+        #[cfg(test)]
+        if self.lacks(Safeguard::InFlightBar) {
+            return true;
+        }
+        let is_open = |(index, _): &(usize, u64)| {
+            let closed = self.slots[*index].closed.load(Ordering::SeqCst);
+            closed == 0
+        };
+        snapshot.slots.iter().all(is_open)
     }
 
-    fn millis(&self, ahead: Duration) -> u64 {
-        let since = self.started.elapsed() + ahead;
-        u64::try_from(since.as_millis()).unwrap_or(u64::MAX)
+    fn move_on(&self, slots: &[usize]) {
+        for index in slots {
+            self.slots[*index].epoch.fetch_add(1, Ordering::SeqCst);
+        }
+    }
+
+    // Last of all, so that whoever finds it open finds the new epoch too.
+    fn open(&self, slots: &[usize]) {
+        for index in slots {
+            self.slots[*index].closed.fetch_sub(1, Ordering::SeqCst);
+        }
+    }
+
+    // Opens when upstream can no longer apply what nobody knows the outcome of.
+    fn open_after_grace(self: &Arc<Self>, slots: Vec<usize>) {
+        // Where nothing runs any more, nobody is left to open for.
+        let Ok(runtime) = Handle::try_current() else {
+            return;
+        };
+        let over = sleep(self.grace);
+        let epochs = Arc::clone(self);
+        // None of the tasks that are waited for at the end, which would come no sooner than the grace.
+        runtime.spawn(async move {
+            over.await;
+            #[cfg(test)]
+            if epochs.lacks(Safeguard::JoinsWithinAGrace) {
+                return epochs.open(&slots);
+            }
+            epochs.move_on(&slots);
+            epochs.open(&slots);
+        });
     }
 }
 
@@ -254,22 +340,25 @@ impl Flight {
     }
 
     fn open(&mut self, outcome: Outcome) {
-        let epochs = &self.epochs;
-        let until = epochs.millis(epochs.grace);
-        for index in self.slots.drain(..) {
-            let slot = &epochs.slots[index];
-            match outcome {
-                Outcome::Rejected | Outcome::NotSent => {}
-                Outcome::Applied | Outcome::Partial => {
-                    slot.epoch.fetch_add(1, Ordering::SeqCst);
-                }
-                Outcome::Unknown => {
-                    slot.epoch.fetch_add(1, Ordering::SeqCst);
-                    slot.closed_until.fetch_max(until, Ordering::SeqCst);
-                }
+        let slots = std::mem::take(&mut self.slots);
+        if slots.is_empty() {
+            return;
+        }
+        #[cfg(test)]
+        let outcome = match outcome {
+            Outcome::Unknown if self.epochs.lacks(Safeguard::Grace) => Outcome::Applied,
+            outcome => outcome,
+        };
+        match outcome {
+            Outcome::Rejected | Outcome::NotSent => self.epochs.open(&slots),
+            Outcome::Applied | Outcome::Partial => {
+                self.epochs.move_on(&slots);
+                self.epochs.open(&slots);
             }
-            // Last, so that whoever finds it open finds the new epoch too.
-            slot.closed.fetch_sub(1, Ordering::SeqCst);
+            Outcome::Unknown => {
+                self.epochs.move_on(&slots);
+                self.epochs.open_after_grace(slots);
+            }
         }
     }
 }
@@ -281,130 +370,4 @@ impl Drop for Flight {
 }
 
 #[cfg(test)]
-mod tests {
-    use tokio::time::advance;
-
-    use super::*;
-    use crate::layers::testing;
-
-    const ORG: OrganizationId = OrganizationId(1);
-    const OTHER: OrganizationId = OrganizationId(2);
-    const WORKSPACE: WorkspaceId = WorkspaceId(3);
-    const GRACE: Duration = Duration::from_secs(60);
-
-    fn caller(name: &str) -> Fingerprint {
-        testing::get(name, "/").caller.unwrap().fingerprint
-    }
-
-    fn all_lists() -> [List; 4] {
-        [
-            List::Organization(ORG),
-            List::OrganizationWorkspace(ORG, WORKSPACE),
-            List::Workspace(WORKSPACE),
-            List::ProjectGroups(WORKSPACE),
-        ]
-    }
-
-    // Which lists survive a change that was applied.
-    fn survivors(epochs: &Arc<Epochs>, touches: Touches) -> Vec<List> {
-        let before = all_lists().map(|list| (list, epochs.snapshot(list, caller("ann")).unwrap()));
-        epochs.close(touches).land(Outcome::Applied);
-        before
-            .into_iter()
-            .filter(|(_, snapshot)| epochs.admits(snapshot))
-            .map(|(list, _)| list)
-            .collect()
-    }
-
-    #[tokio::test]
-    async fn an_applied_change_outdates_all_that_it_touches_and_no_more() {
-        let epochs = Epochs::with_grace(GRACE);
-        assert_eq!(survivors(&epochs, Touches::Nothing), all_lists());
-        assert_eq!(survivors(&epochs, Touches::Everything), []);
-        assert_eq!(survivors(&epochs, Touches::Organization(ORG, None)), []);
-        let organizations = [
-            List::Organization(ORG),
-            List::OrganizationWorkspace(ORG, WORKSPACE),
-        ];
-        assert_eq!(
-            survivors(&epochs, Touches::Organization(OTHER, None)),
-            organizations
-        );
-        assert_eq!(
-            survivors(&epochs, Touches::Workspace(WORKSPACE)),
-            [],
-            "unknown organization"
-        );
-        epochs.learn(OTHER, WorkspaceId(4));
-        assert_eq!(
-            survivors(&epochs, Touches::Workspace(WorkspaceId(4))),
-            organizations
-        );
-        epochs.learn(ORG, WORKSPACE);
-        assert_eq!(survivors(&epochs, Touches::Workspace(WORKSPACE)), []);
-    }
-
-    #[tokio::test]
-    async fn in_flight_nothing_is_admitted_and_a_fetch_from_before_never_again() {
-        let epochs = Epochs::with_grace(GRACE);
-        let list = List::Organization(ORG);
-        let before = epochs.snapshot(list, caller("ann")).unwrap();
-        let flight = epochs.close(Touches::Organization(ORG, None));
-        assert!(!epochs.admits(&before));
-        assert_eq!(epochs.snapshot(list, caller("ann")), None);
-        flight.land(Outcome::Applied);
-        assert!(!epochs.admits(&before));
-        let after = epochs.snapshot(list, caller("ann")).unwrap();
-        assert!(epochs.admits(&after));
-    }
-
-    #[tokio::test]
-    async fn a_refused_change_outdates_nothing() {
-        let epochs = Epochs::with_grace(GRACE);
-        let before = epochs
-            .snapshot(List::Organization(ORG), caller("ann"))
-            .unwrap();
-        epochs
-            .close(Touches::Organization(ORG, None))
-            .land(Outcome::Rejected);
-        assert!(epochs.admits(&before));
-    }
-
-    #[tokio::test]
-    async fn two_changes_at_once_keep_closed_until_both_have_landed() {
-        let epochs = Epochs::with_grace(GRACE);
-        let list = List::Organization(ORG);
-        let [first, second] = [(), ()].map(|()| epochs.close(Touches::Organization(ORG, None)));
-        first.land(Outcome::Applied);
-        assert_eq!(epochs.snapshot(list, caller("ann")), None);
-        second.land(Outcome::Rejected);
-        assert!(epochs.snapshot(list, caller("ann")).is_some());
-    }
-
-    #[tokio::test(start_paused = true)]
-    async fn without_an_outcome_it_stays_closed_for_the_grace() {
-        let epochs = Epochs::with_grace(GRACE);
-        let list = List::Organization(ORG);
-        let before = epochs.snapshot(list, caller("ann")).unwrap();
-        drop(epochs.close(Touches::Organization(ORG, None)));
-        advance(GRACE - Duration::from_millis(1)).await;
-        assert_eq!(epochs.snapshot(list, caller("ann")), None);
-        advance(Duration::from_millis(1)).await;
-        assert!(epochs.snapshot(list, caller("ann")).is_some());
-        assert!(!epochs.admits(&before));
-    }
-
-    #[tokio::test]
-    async fn revoking_one_caller_leaves_the_others_theirs() {
-        let epochs = Epochs::with_grace(GRACE);
-        let list = List::Organization(ORG);
-        let [ann, bob] = ["ann", "bob"].map(|name| epochs.snapshot(list, caller(name)).unwrap());
-        epochs.revoke(caller("ann"));
-        assert!(!epochs.admits(&ann));
-        assert!(epochs.admits(&bob));
-        for stranger in 0..10_000 {
-            epochs.revoke(caller(&stranger.to_string()));
-        }
-        assert!(epochs.admits(&bob), "strangers outdate nobody's lists");
-    }
-}
+mod tests;

@@ -2,12 +2,12 @@
 //!
 //! **Guarantees** (DESIGN §3). A fetch runs in its own task: the caller who began it may hang up, and
 //! the others still get its answer, errors included. It is shared only with reads of the same key *in
-//! the same epochs*, so that no read joins a fetch that began before a change it must see. The number
-//! of fetches is bounded.
+//! the same epochs*, so that no read joins a fetch that began before a change it must see; and never
+//! after another fetch of that key has ended which ran beside it, because that may have shown something
+//! newer. The number of fetches is bounded.
 
 use std::collections::HashMap;
 use std::fmt;
-use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use bytes::Bytes;
@@ -25,10 +25,9 @@ use crate::error::ProxyError;
 /// See the [module](self). Cloning shares it.
 #[derive(Clone)]
 pub struct Fills {
-    running: Arc<Mutex<HashMap<FillKey, (u64, Fill)>>>,
+    /// The newest fetch of each key, for as long as it may be joined.
+    running: Arc<Mutex<HashMap<CacheKey, (Snapshot, Fill)>>>,
     slots: Arc<Semaphore>,
-    /// The next fetch's number: each has its own.
-    next: Arc<AtomicU64>,
 }
 
 /// What is fetched, and in which epochs.
@@ -87,7 +86,6 @@ impl Fills {
         Self {
             running: Arc::default(),
             slots: Arc::new(Semaphore::new(most)),
-            next: Arc::default(),
         }
     }
 
@@ -102,7 +100,7 @@ impl Fills {
     /// [`ProxyError::Overloaded`] when too many are under way.
     pub fn join_or_start<K, F>(
         &self,
-        key: FillKey,
+        (key, state): FillKey,
         join: bool,
         kept: impl FnOnce() -> Option<K>,
         fetch: impl FnOnce() -> F,
@@ -113,7 +111,7 @@ impl Fills {
         // Held until the fetch is listed, or two who find nothing would both start one.
         let mut running = self.running.lock().unwrap_or_else(PoisonError::into_inner);
         if join {
-            if let Some((_, fill)) = running.get(&key) {
+            if let Some((_, fill)) = running.get(&key).filter(|(began, _)| *began == state) {
                 return Ok(Joined::Fetch {
                     fill: fill.clone(),
                     began: false,
@@ -126,16 +124,14 @@ impl Fills {
         let Ok(permit) = Arc::clone(&self.slots).try_acquire_owned() else {
             return Err(ProxyError::Overloaded);
         };
-        let number = self.next.fetch_add(1, Ordering::Relaxed);
         let done = Done {
             fills: self.clone(),
             key: key.clone(),
-            number,
         };
         let (tell, told) = oneshot::channel();
         let told = told.map(|result| result.unwrap_or(Err(ProxyError::Internal)));
         let fill = told.boxed().shared();
-        running.insert(key, (number, fill.clone()));
+        running.insert(key, (state, fill.clone()));
         // Before the task is spawned: a runtime that is stopping drops it at once, and `Done` locks too.
         drop(running);
         let fetch = fetch();
@@ -158,26 +154,18 @@ impl fmt::Debug for Fills {
     }
 }
 
-/// Takes a fetch off the list of those that may be joined, unless a newer one has its place.
+/// Takes a fetch off the list of those that may be joined, and with it a newer one of the same key: who was
+/// answered by this one may have seen more than that one will show.
 struct Done {
     fills: Fills,
-    key: FillKey,
-    number: u64,
+    key: CacheKey,
 }
 
 impl Drop for Done {
     fn drop(&mut self) {
-        let mut running = self
-            .fills
-            .running
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner);
-        if running
-            .get(&self.key)
-            .is_some_and(|(number, _)| *number == self.number)
-        {
-            running.remove(&self.key);
-        }
+        let running = self.fills.running.lock();
+        let mut running = running.unwrap_or_else(PoisonError::into_inner);
+        running.remove(&self.key);
     }
 }
 
@@ -270,6 +258,28 @@ mod tests {
             .land(Outcome::Applied);
         let (_new, began) = start(&fills, key(&epochs), true, std::future::pending).unwrap();
         assert!(began);
+    }
+
+    #[tokio::test]
+    async fn when_one_of_two_fetches_has_ended_the_other_is_not_joined() {
+        for newer_ends_first in [true, false] {
+            let fills = Fills::new(3);
+            let epochs = Epochs::with_grace(std::time::Duration::ZERO);
+            let ends = || async { Ok(other()) };
+            let (running, ended) = if newer_ends_first {
+                let (older, _) = start(&fills, key(&epochs), true, std::future::pending).unwrap();
+                (older, start(&fills, key(&epochs), false, ends).unwrap().0)
+            } else {
+                let (older, _) = start(&fills, key(&epochs), true, ends).unwrap();
+                epochs.close(Touches::Everything).land(Outcome::Applied);
+                let (newer, _) = start(&fills, key(&epochs), true, std::future::pending).unwrap();
+                (newer, older)
+            };
+            ended.await.unwrap();
+            let (_next, began) = start(&fills, key(&epochs), true, std::future::pending).unwrap();
+            assert!(began);
+            drop(running);
+        }
     }
 
     #[tokio::test]

@@ -10,6 +10,8 @@ use moka::sync::Cache;
 
 use super::entry::Entry;
 use super::epochs::Epochs;
+#[cfg(test)]
+use super::epochs::Safeguard;
 use super::key::CacheKey;
 use crate::metrics::Metrics;
 
@@ -92,6 +94,8 @@ impl Lists {
 
     /// Keeps a list; tells whether it may be kept.
     pub fn insert(&self, key: CacheKey, entry: Arc<Entry>) -> bool {
+        #[cfg(test)]
+        let entry = self.believed_as_of_now(&key, entry);
         let admitted = self.is_admitted(&entry);
         if admitted {
             // Of two fetches the one that began later shows the later state, whichever ends first.
@@ -105,6 +109,25 @@ impl Lists {
             self.metrics.cache_bytes(self.entries.weighted_size());
         }
         admitted
+    }
+
+    #[cfg(test)]
+    fn believed_as_of_now(&self, key: &CacheKey, mut entry: Arc<Entry>) -> Arc<Entry> {
+        if self.epochs.lacks(Safeguard::EpochAtStart) {
+            let snapshot = self.epochs.snapshot(key.list, key.caller);
+            entry = Arc::new(Entry {
+                snapshot,
+                ..Entry::clone(&entry)
+            });
+        }
+        entry
+    }
+
+    /// What is kept under `key`, whatever has happened since.
+    #[cfg(test)]
+    pub(crate) fn get_unasked(&self, key: &CacheKey) -> Option<Arc<Entry>> {
+        let entry = self.entries.get(key)?;
+        self.epochs.lacks(Safeguard::AsksAgain).then_some(entry)
     }
 }
 

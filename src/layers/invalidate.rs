@@ -101,6 +101,7 @@ mod tests {
 
     use http::{Method, Response, StatusCode};
     use serde_json::json;
+    use tokio::task::yield_now;
     use tokio::time::advance;
     use tokio_test::assert_ready_ok;
     use tower_test::mock::Spawn;
@@ -134,6 +135,7 @@ mod tests {
         advance(GRACE - Duration::from_millis(1)).await;
         assert!(snapshot(&epochs).is_none());
         advance(Duration::from_millis(1)).await;
+        yield_now().await;
         assert!(snapshot(&epochs).is_some());
     }
 

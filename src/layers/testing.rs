@@ -1,5 +1,6 @@
 //! What the layers' tests share: requests at each stage, and tower's mock with our error type.
 
+use std::collections::HashMap;
 use std::net::{IpAddr, Ipv4Addr};
 
 use http::{Method, Request};
@@ -14,8 +15,11 @@ use super::{Answer, Call, Origin, Received, RequestId, Unidentified};
 use crate::body::Body;
 use crate::domain::caller::{Caller, Credential, Key};
 use crate::domain::endpoint::classify;
+use crate::domain::group::{Group, ProjectGroup};
+use crate::domain::ids::{GroupId, OrganizationId, ProjectGroupId, UserId, WorkspaceId};
 use crate::error::ProxyError;
 use crate::quota::Priority;
+use crate::store::{KnownGroups, Learned, StoreError};
 
 pub(crate) type Inner<T> = MapErr<Mock<T, Answer>, fn(BoxError) -> ProxyError>;
 
@@ -102,6 +106,46 @@ pub(crate) fn change(who: &str, method: Method, path: &str, body: &serde_json::V
 pub(crate) fn rename_group(organization: i64) -> Call {
     let path = format!("/api/v9/organizations/{organization}/groups/7");
     change("ann", Method::PUT, &path, &json!({"name": "Brand"}))
+}
+
+/// Knows nothing of groups and learns nothing.
+pub(crate) struct NoGroups;
+
+#[async_trait::async_trait]
+impl KnownGroups for NoGroups {
+    async fn group(
+        &self,
+        _: GroupId,
+        _: Option<OrganizationId>,
+    ) -> Result<Option<Group>, StoreError> {
+        Ok(None)
+    }
+
+    async fn groups_of(&self, _: OrganizationId) -> Result<Option<Vec<Group>>, StoreError> {
+        Ok(None)
+    }
+
+    async fn groups_with(&self, _: UserId) -> Result<Vec<(OrganizationId, Group)>, StoreError> {
+        Ok(Vec::new())
+    }
+
+    async fn organization_of(&self, _: WorkspaceId) -> Result<Option<OrganizationId>, StoreError> {
+        Ok(None)
+    }
+
+    async fn project_group(&self, _: ProjectGroupId) -> Result<Option<ProjectGroup>, StoreError> {
+        Ok(None)
+    }
+
+    async fn names(
+        &self,
+        _: OrganizationId,
+        _: &[UserId],
+    ) -> Result<HashMap<UserId, String>, StoreError> {
+        Ok(HashMap::new())
+    }
+
+    async fn learn(&self, _: Vec<Learned>) {}
 }
 
 impl<Who> Call<Who> {

@@ -2,6 +2,7 @@
 
 mod changes;
 mod fills;
+mod history;
 mod races;
 mod stale;
 

@@ -149,7 +149,12 @@ impl Fetch {
             return false;
         }
         let entry = Entry::new(self.snapshot, started, status, headers, body);
-        lists.insert(self.key.clone(), Arc::new(entry))
+        let stored = lists.insert(self.key.clone(), Arc::new(entry));
+        if !stored {
+            // While a change is under way nothing is stored, and the list is no less gone for that.
+            lists.remove(&self.key);
+        }
+        stored
     }
 
     fn parse(&self, body: &Bytes) -> Option<Parsed> {

@@ -2,14 +2,15 @@
 
 use bytes::Bytes;
 use http::header::{
-    AGE, CONTENT_ENCODING, CONTENT_LENGTH, ETAG, HeaderValue, IF_NONE_MATCH, SET_COOKIE, VARY,
+    AGE, CONTENT_ENCODING, CONTENT_LENGTH, ETAG, HeaderValue, IF_NONE_MATCH, LOCATION, RETRY_AFTER,
+    VARY, WWW_AUTHENTICATE,
 };
 use http::{HeaderMap, Method, Request, Response, StatusCode};
 use tokio::time::Instant;
 
 use super::{Answer, CACHE_STATUS, Call};
 use crate::body::Body;
-use crate::cache::entry::{Entry, matches};
+use crate::cache::entry::{self, Entry, matches};
 use crate::cache::fills::Fetched;
 use crate::cache::verdict::{self, Why};
 use crate::coding::Accepted;
@@ -99,11 +100,12 @@ pub(super) fn fetched(fetched: &Fetched, reader: &Reader, why: Why, began: bool)
         } => {
             let mut answer = Response::new(reader.body(body));
             *answer.status_mut() = *status;
-            *answer.headers_mut() = headers.clone();
+            *answer.headers_mut() = if began {
+                headers.clone()
+            } else {
+                shared(headers)
+            };
             reader.say_length(answer.headers_mut(), body);
-            if !began {
-                answer.headers_mut().remove(SET_COOKIE);
-            }
             (answer, *stored)
         }
         // Taken by whoever called; nothing is left of it.
@@ -113,6 +115,17 @@ pub(super) fn fetched(fetched: &Fetched, reader: &Reader, why: Why, began: bool)
         .headers_mut()
         .append(CACHE_STATUS, verdict::forwarded(why, stored, !began));
     answer
+}
+
+// Of an answer that is no list, for those who did not begin its fetch: what it says of itself.
+fn shared(upstream: &HeaderMap) -> HeaderMap {
+    let mut headers = entry::kept(upstream);
+    for name in [LOCATION, RETRY_AFTER, WWW_AUTHENTICATE] {
+        for value in upstream.get_all(&name) {
+            headers.append(name.clone(), value.clone());
+        }
+    }
+    headers
 }
 
 fn of_entry(entry: &Entry, headers: HeaderMap, reader: &Reader) -> Answer {

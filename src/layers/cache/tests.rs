@@ -1,4 +1,7 @@
+mod checker;
 mod filtered;
+mod isolation;
+mod shared;
 mod stale;
 
 use std::sync::Arc;
@@ -43,32 +46,18 @@ fn setup_with(mode: crate::config::Filters) -> Setup {
     let filters = Filters::new(mode);
     let epochs = Epochs::with_grace(Duration::ZERO);
     let store = MemoryStore::new();
-    let metrics = Metrics::new();
-    let quota = Quota::default();
-    let layer = CacheLayer {
-        lists: Some(Lists::new(
-            1 << 20,
-            TTL * 100,
-            Arc::clone(&epochs),
-            metrics.clone(),
-        )),
-        fills: Fills::new(8),
-        tags: Tags::new(),
-        epochs: Arc::clone(&epochs),
-        known: Arc::new(store.clone()),
-        freshness: Freshness {
-            ttl: TTL,
-            while_revalidate: TTL / 2,
-            if_error: TTL * 60,
-            refusal: TTL / 6,
-        },
-        filters: filters.clone(),
-        quota: quota.clone(),
-        max_entry_size: 1 << 10,
-        body_timeout: Duration::from_secs(30),
-        clock: Clock::system(),
-        metrics,
+    let freshness = Freshness {
+        ttl: TTL,
+        while_revalidate: TTL / 2,
+        if_error: TTL * 60,
+        refusal: TTL / 6,
     };
+    let layer = CacheLayer {
+        filters: filters.clone(),
+        fills: Fills::new(8),
+        ..layer(Arc::clone(&epochs), Arc::new(store.clone()), freshness)
+    };
+    let quota = layer.quota.clone();
     let (inner, upstream) = testing::inner();
     Setup {
         service: Spawn::new(layer.layer(inner)),
@@ -77,6 +66,31 @@ fn setup_with(mode: crate::config::Filters) -> Setup {
         store,
         quota,
         filters,
+    }
+}
+
+/// An empty cache that believes `epochs`.
+fn layer(epochs: Arc<Epochs>, known: Arc<dyn KnownGroups>, freshness: Freshness) -> CacheLayer {
+    let metrics = Metrics::new();
+    let longest = freshness.ttl * 100;
+    CacheLayer {
+        lists: Some(Lists::new(
+            1 << 20,
+            longest,
+            Arc::clone(&epochs),
+            metrics.clone(),
+        )),
+        fills: Fills::new(1024),
+        tags: Tags::new(),
+        epochs,
+        known,
+        freshness,
+        filters: Filters::new(crate::config::Filters::Off),
+        quota: Quota::default(),
+        max_entry_size: 1 << 10,
+        body_timeout: Duration::from_secs(30),
+        clock: Clock::system(),
+        metrics,
     }
 }
 

@@ -334,6 +334,19 @@ async fn a_refusal_is_repeated_for_a_while_to_who_got_it_and_not_across_a_change
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_list_that_was_not_there_in_a_flight_is_not_there_after_it() {
+    let mut setup = setup();
+    setup.fetched(testing::get("ann", LIST), 200, BODY).await;
+    let flight = setup
+        .epochs
+        .close(Touches::Organization(OrganizationId(1), None));
+    setup.fetched(testing::get("ann", LIST), 404, "").await;
+    flight.land(Outcome::Rejected);
+    let after = setup.fetched(testing::get("ann", LIST), 404, "").await;
+    assert_eq!(after.status(), StatusCode::NOT_FOUND);
+}
+
+#[tokio::test(start_paused = true)]
 async fn each_gets_the_coding_that_they_take() {
     let long: &'static str = Box::leak(format!("[{}]", " ".repeat(500)).into_boxed_str());
     let mut setup = setup();
