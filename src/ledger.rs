@@ -69,7 +69,7 @@ impl Keeper {
             ..
         } = &*self.0;
         // No counts: those are in the store, and a new process counts from nothing.
-        let ledger = store.ledger(clock.now()).await?;
+        let ledger = store.standings(clock.now()).await?;
         for (workspace, organization) in ledger.workspaces {
             quota.learn(organization, workspace);
         }

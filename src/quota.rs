@@ -275,7 +275,8 @@ impl Quota {
         }
     }
 
-    /// Takes over what was told before a restart.
+    /// Takes over what was told before a restart. Several rows may be about one quota, as it is known
+    /// now; the newest counts, in whichever order they come.
     pub fn restore(&self, caller: Fingerprint, left: &Left) {
         let (now, book) = (Instant::now(), &self.0.book);
         let reading = Reading {
@@ -286,8 +287,9 @@ impl Quota {
             return;
         }
         let message = left.message.as_deref().map(Arc::from);
+        let told_at = book.moment(left.told_at).min(now);
         let seat = self.seat(caller, left.pool);
-        seat.state().standing.restore(reading, message, now);
+        seat.state().standing.restore(reading, message, told_at);
     }
 
     // What nobody asked about costs no place.
