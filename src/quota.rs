@@ -30,7 +30,7 @@ use moka::sync::Cache;
 use tokio::time::Instant;
 
 use self::book::{Book, Meters};
-pub use self::pace::{Pace, Spacing};
+pub use self::pace::{Pace, SPACED, Spacing};
 pub use self::reading::{Exhausted, Reading};
 use self::seat::Account;
 pub use self::seat::{Pass, Seat};

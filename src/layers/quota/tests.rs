@@ -267,6 +267,22 @@ async fn what_may_not_be_sent_twice_or_has_no_time_for_it_gets_the_429() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn an_endless_wait_is_passed_on_and_waited_for_by_nobody() {
+    for pace in [Pace::AfterLimit, Pace::Never] {
+        let mut stack = Stack::with(Settings {
+            pace,
+            ..Settings::default()
+        });
+        let mut endless = page(429);
+        let seconds = u64::MAX.to_string().parse().unwrap();
+        endless.headers_mut().insert("retry-after", seconds);
+        let answer = stack.read(endless).await;
+        assert_eq!(answer.headers()["retry-after"], u64::MAX.to_string());
+        stack.assert_idle();
+    }
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_bad_request_of_the_service_itself_is_no_limit() {
     let mut stack = Stack::new();
     let answer = stack.read(plain(400, "\"Invalid number\"")).await;
