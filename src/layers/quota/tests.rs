@@ -11,7 +11,7 @@ use crate::body::{Body, Collected};
 use crate::clock::Clock;
 use crate::domain::action::Outcome;
 use crate::domain::usage::{Counts, Pool};
-use crate::layers::testing;
+use crate::layers::{pace, testing};
 use crate::quota::{Pace, Settings};
 
 const GROUPS: &str = "/api/v9/organizations/1/groups";
@@ -19,11 +19,13 @@ const MESSAGE: &str = "You have hit your hourly limit of 30 API requests for org
                        The quota will reset in 600 seconds.";
 
 type Inner = testing::Inner<Call>;
-type Waits = task::Spawn<<Quota<Inner> as Service<Call>>::Future>;
+/// Changes wait further out than reads, for the same turns.
+type Both = pace::Pace<Quota<Inner>>;
+type Waits = task::Spawn<<Both as Service<Call>>::Future>;
 
 struct Stack {
     policy: Policy,
-    service: tower_test::mock::Spawn<Quota<testing::Inner<Call>>>,
+    service: tower_test::mock::Spawn<Both>,
     upstream: Handle<Call, Answer>,
 }
 
@@ -35,7 +37,8 @@ impl Stack {
     fn with(settings: Settings) -> Self {
         let policy = Policy::new(settings, Clock::from_fn(|| jiff::Timestamp::UNIX_EPOCH));
         let (inner, upstream) = testing::inner();
-        let layer = QuotaLayer::new(policy.clone(), Metrics::new());
+        let inner = QuotaLayer::new(policy.clone(), Metrics::new()).layer(inner);
+        let layer = pace::PaceLayer::new(policy.clone(), Metrics::new());
         Self {
             policy,
             service: tower_test::mock::Spawn::new(layer.layer(inner)),
@@ -338,6 +341,29 @@ async fn a_spaced_tokens_changes_go_before_its_reads_and_what_is_too_much_is_ref
     send.send_response(plain(200, ""));
     assert_ready_ok!(change.poll());
     assert_eq!(stack.counts().refused, 1);
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_a_change_needs_is_asked_for_before_the_reads_of_its_token() {
+    let mut stack = Stack::new();
+    let mut change = stack.ask(testing::rename_group(1));
+    stack.answer(page(429)).await;
+    assert_ready_ok!(change.poll());
+    let mut reads: Vec<_> = (0..9)
+        .map(|_| stack.ask(testing::get("ann", "/api/v9/organizations/1/users")))
+        .collect();
+    for read in &mut reads {
+        assert_pending!(read.poll());
+    }
+    let mut list = testing::get("ann", GROUPS);
+    list.origin.priority = Priority::Change;
+    let mut list = stack.ask(list);
+    assert_pending!(list.poll());
+    advance(Duration::from_millis(1600)).await;
+    assert_pending!(reads[0].poll());
+    assert_pending!(list.poll());
+    let (first, _) = stack.upstream.next_request().await.unwrap();
+    assert_eq!(first.request.uri(), GROUPS);
 }
 
 #[tokio::test(start_paused = true)]
