@@ -186,6 +186,21 @@ async fn a_pass_that_is_dropped_lets_another_try() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn what_does_not_say_whose_it_is_is_never_refused() {
+    let quota = Quota::default();
+    told(&quota, ann(), Pool::Unclear, 0, 60);
+    let seat = quota.seat(ann(), Pool::Unclear);
+    let now = Instant::now();
+    assert_eq!(seat.last(now).unwrap().remaining, 0, "for the figures");
+    for after in [0, 60] {
+        let now = now + Duration::from_secs(after);
+        assert_eq!(seat.stance(now), Stance::Open);
+        let passes = [Priority::Read, Priority::Refresh].map(|priority| seat.admit(priority, now));
+        assert!(passes.iter().all(Result::is_ok), "none is a probe");
+    }
+}
+
+#[tokio::test(start_paused = true)]
 async fn lists_in_use_are_fresh_for_longer_when_little_is_left() {
     let quota = Quota::default();
     let (ttl, most) = (Duration::from_secs(60), Duration::from_secs(3660));
