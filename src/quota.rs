@@ -183,17 +183,18 @@ impl Quota {
     }
 
     /// A request goes up past the layer that counts them, not for an expired list.
-    pub fn sent(&self, asking: &Asking<'_>) {
-        let (seat, now) = (self.seat(asking.caller, asking.pool), Instant::now());
+    pub fn sent(&self, asking: &Asking<'_>, now: Instant) {
+        let seat = self.seat(asking.caller, asking.pool);
         seat.count(asking.tool, asking.endpoint, Use::Upstream, 1, now);
         seat.spent(now);
     }
 
-    /// That request reached nobody.
-    pub fn not_sent(&self, asking: &Asking<'_>) {
+    /// The request that was `sent` then reached nobody. Taken off where it was counted, in the hour in
+    /// which it went: the next one may have begun.
+    pub fn not_sent(&self, asking: &Asking<'_>, sent: Instant) {
         let seat = self.seat(asking.caller, asking.pool);
-        let now = Instant::now();
-        seat.count(asking.tool, asking.endpoint, Use::Upstream, -1, now);
+        seat.count(asking.tool, asking.endpoint, Use::Upstream, -1, sent);
+        seat.unspent(sent);
     }
 
     /// Takes over what the answer to a request that was `sent` then told.

@@ -89,6 +89,11 @@ impl Seat {
         self.state().habits.spent(now);
     }
 
+    /// What was [`spent`](Self::spent) then reached nobody.
+    pub fn unspent(&self, spent: Instant) {
+        self.state().habits.unspent(spent);
+    }
+
     /// The quota, with its organization if that is known.
     #[must_use]
     pub fn pool(&self) -> Pool {
@@ -165,6 +170,12 @@ impl Account {
 // === impl Pass ===
 
 impl Pass {
+    /// When the request was let up.
+    #[must_use]
+    pub fn sent(&self) -> Instant {
+        self.sent
+    }
+
     /// Takes over what the answer said.
     pub fn heard(self, heard: Heard, now: Instant) {
         self.seat.hear(self.sent, heard, now);

@@ -350,7 +350,9 @@ impl Expenses for MemoryStore {
     async fn standings(&self, by: Timestamp) -> Result<Ledger, StoreError> {
         let mut ledger = self.ledger(Timestamp::MAX).await?;
         ledger.left.retain(|left| left.resets_at > by);
-        ledger.left.sort_by_key(|left| std::cmp::Reverse(left.told_at));
+        ledger
+            .left
+            .sort_by_key(|left| std::cmp::Reverse(left.told_at));
         let asked: Vec<_> = ledger.left.iter().map(|left| &left.credential_id).collect();
         let people = ledger.people.iter();
         let users: Vec<_> = people

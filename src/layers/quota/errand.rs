@@ -147,10 +147,13 @@ impl Errand {
         pass.heard(heard, Instant::now());
     }
 
-    fn failed(&self, error: &ProxyError) {
-        // Nobody was there to receive it.
+    fn failed(&self, error: &ProxyError, sent: Instant) {
+        // Nobody was there to receive it. It was counted in the hour in which it went.
         if matches!(error, ProxyError::ConnectFailed(_)) {
-            self.count(Use::Upstream, -1, Instant::now());
+            self.count(Use::Upstream, -1, sent);
+            if !self.renews {
+                self.seat.unspent(sent);
+            }
         }
     }
 
@@ -215,7 +218,7 @@ where
         let answer = match result {
             Ok(answer) => answer,
             Err(error) => {
-                self.errand.failed(&error);
+                self.errand.failed(&error, self.pass.sent());
                 return Either::Left(Err(error));
             }
         };
@@ -244,10 +247,11 @@ where
         let Ok(pass) = errand.admit(Instant::now()) else {
             return Ok(answer);
         };
+        let sent = pass.sent();
         match inner.oneshot(call).await {
             Ok(answer) => Ok(errand.judge(pass, answer).await.0),
             Err(error) => {
-                errand.failed(&error);
+                errand.failed(&error, sent);
                 Err(error)
             }
         }

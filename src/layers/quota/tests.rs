@@ -401,6 +401,19 @@ async fn what_reached_nobody_was_not_spent() {
     assert_ready_err!(asked.poll());
     assert_eq!(stack.counts(), Counts::default());
 
+    // It fails in the hour after the one in which it went.
+    let mut asked = stack.ask(testing::get("ann", GROUPS));
+    let (_, send) = stack.upstream.next_request().await.unwrap();
+    advance(Duration::from_secs(3600)).await;
+    send.send_error(ProxyError::ConnectFailed(std::sync::Arc::new(
+        "refused".into(),
+    )));
+    assert_ready_err!(asked.poll());
+    assert!(
+        stack.policy.take().usage.is_empty(),
+        "no hour is below zero"
+    );
+
     let asked = stack.ask(testing::get("ann", GROUPS));
     let _ = stack.upstream.next_request().await.unwrap();
     drop(asked);
