@@ -126,7 +126,7 @@ impl App {
         keeper.restore().await?;
         let people = People::new(
             identities,
-            lookup(&config, &upstream)?,
+            lookup(&config, &upstream, &epochs)?,
             quota.clone(),
             clock.clone(),
             tasks.clone(),
@@ -404,7 +404,11 @@ fn quota_settings(config: &Config) -> quota::Settings {
     }
 }
 
-fn lookup(config: &Config, upstream: &Upstream) -> anyhow::Result<Option<Lookup>> {
+fn lookup(
+    config: &Config,
+    upstream: &Upstream,
+    epochs: &Arc<Epochs>,
+) -> anyhow::Result<Option<Lookup>> {
     if !config.identity.lookup {
         return Ok(None);
     }
@@ -420,5 +424,6 @@ fn lookup(config: &Config, upstream: &Upstream) -> anyhow::Result<Option<Lookup>
         client,
         me,
         ttl: config.identity.ttl,
+        epochs: Arc::clone(epochs),
     }))
 }

@@ -69,7 +69,7 @@ impl Keeper {
             ..
         } = &*self.0;
         // No counts: those are in the store, and a new process counts from nothing.
-        let ledger = store.ledger(clock.now()).await?;
+        let ledger = store.standings(clock.now()).await?;
         for (workspace, organization) in ledger.workspaces {
             quota.learn(organization, workspace);
         }
@@ -112,6 +112,14 @@ impl Keeper {
     ///
     /// When it cannot be written. It is then still there, for the next time.
     pub async fn flush(&self) -> Result<(), StoreError> {
+        // Who asks for a report may hang up in the middle: what was taken would be lost with them. The
+        // last flush of a stop waits for this one, by the lock.
+        let keeper = self.clone();
+        let writing = tokio::spawn(async move { keeper.write().await });
+        writing.await.unwrap_or(Err(StoreError::Closed))
+    }
+
+    async fn write(&self) -> Result<(), StoreError> {
         let Inner {
             quota,
             store,
@@ -233,6 +241,38 @@ mod tests {
         assert_eq!(cached(&keeper).await, 2);
         let left = store.ledger(now()).await.unwrap().left;
         assert_eq!(left.len(), 1, "in a closed hour nobody would tell it again");
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn who_hangs_up_in_the_middle_of_a_report_loses_no_count() {
+        let store = MemoryStore::new();
+        let slow = Slow(store.clone());
+        let clock = Clock::from_fn(now);
+        let quota = Quota::new(crate::quota::Settings::default(), clock.clone());
+        let keeper = Keeper::new(quota.clone(), Arc::new(slow), clock);
+        hit(&quota);
+        let report = tokio::time::timeout(Duration::from_millis(1), keeper.report(now()));
+        report.await.unwrap_err();
+        assert_eq!(cached(&keeper).await, 1);
+    }
+
+    /// Takes a second to write.
+    struct Slow(MemoryStore);
+
+    #[async_trait::async_trait]
+    impl Expenses for Slow {
+        async fn spend(&self, spent: Spent) -> Result<(), StoreError> {
+            tokio::time::sleep(Duration::from_secs(1)).await;
+            self.0.spend(spent).await
+        }
+
+        async fn ledger(&self, since: Timestamp) -> Result<spending::Ledger, StoreError> {
+            self.0.ledger(since).await
+        }
+
+        async fn standings(&self, by: Timestamp) -> Result<spending::Ledger, StoreError> {
+            self.0.standings(by).await
+        }
     }
 
     #[tokio::test(start_paused = true)]

@@ -12,7 +12,7 @@ use std::sync::{Arc, LazyLock, Mutex, PoisonError};
 use std::time::Duration;
 
 use http::header::{ACCEPT_ENCODING, HeaderValue, USER_AGENT};
-use http::{Request, Response, Uri};
+use http::{Request, Response, StatusCode, Uri};
 use jiff::{SignedDuration, Timestamp};
 use moka::sync::Cache;
 use serde::Deserialize;
@@ -24,6 +24,7 @@ use tower::ServiceExt as _;
 use tower::util::BoxCloneSyncService;
 
 use crate::body::{Body, Collected};
+use crate::cache::epochs::Epochs;
 use crate::clock::Clock;
 use crate::domain::caller::{Caller, Credential, Fingerprint, Person};
 use crate::domain::ids::UserId;
@@ -61,6 +62,8 @@ pub struct Lookup {
     pub me: Uri,
     /// How long an answer holds.
     pub ttl: Duration,
+    /// Which lists may be believed: none of a credential that upstream refuses.
+    pub epochs: Arc<Epochs>,
 }
 
 /// What is read of `GET /me`.
@@ -203,12 +206,12 @@ impl People {
             endpoint: "GET /me",
             tool: Some(&OWN),
         };
-        self.0.quota.sent(&asking);
+        self.0.quota.sent(&asking, sent);
         let answer = match lookup.client.clone().oneshot(request).await {
             Ok(answer) => answer,
             Err(error) => {
                 if matches!(error, ProxyError::ConnectFailed(_)) {
-                    self.0.quota.not_sent(&asking);
+                    self.0.quota.not_sent(&asking, sent);
                 }
                 return Err("no answer");
             }
@@ -216,7 +219,12 @@ impl People {
         if let Some(reading) = Reading::of(answer.headers(), Instant::now()) {
             self.0.quota.note(fingerprint, Pool::Me, sent, reading);
         }
-        if !answer.status().is_success() {
+        let status = answer.status();
+        // As in the cache's own layer, which this request does not pass (DESIGN §1.2).
+        if matches!(status, StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN) {
+            lookup.epochs.revoke(fingerprint);
+        }
+        if !status.is_success() {
             return Err("the credential was refused, or the quota is gone");
         }
         let body = timeout(PATIENCE, answer.into_body().collect_up_to(LARGEST)).await;
@@ -262,6 +270,8 @@ mod tests {
     use tower::service_fn;
 
     use super::*;
+    use crate::domain::endpoint::List;
+    use crate::domain::ids::OrganizationId;
     use crate::layers::testing;
     use crate::store::memory::MemoryStore;
 
@@ -269,13 +279,15 @@ mod tests {
         r#"{"id":5,"email":"ann@acme.example","fullname":"Ann","api_token":"s3cret"}"#;
 
     fn people(store: &Arc<MemoryStore>, status: u16) -> (People, Arc<Mutex<usize>>, TaskTracker) {
-        with_quota(store, status, Quota::default())
+        let epochs = Epochs::with_grace(Duration::ZERO);
+        with(store, status, Quota::default(), &epochs)
     }
 
-    fn with_quota(
+    fn with(
         store: &Arc<MemoryStore>,
         status: u16,
         quota: Quota,
+        epochs: &Arc<Epochs>,
     ) -> (People, Arc<Mutex<usize>>, TaskTracker) {
         let asked = Arc::new(Mutex::new(0));
         let count = Arc::clone(&asked);
@@ -294,6 +306,7 @@ mod tests {
             client: BoxCloneSyncService::new(client),
             me: Uri::from_static("http://upstream/api/v9/me"),
             ttl: Duration::from_secs(60),
+            epochs: Arc::clone(epochs),
         };
         let tasks = TaskTracker::new();
         let identities: Arc<dyn Identities> = Arc::<MemoryStore>::clone(store);
@@ -342,7 +355,8 @@ mod tests {
         let ask = async || {
             // Nobody remembers: each is a start with an empty database.
             let store = Arc::new(MemoryStore::default());
-            let (people, asked, _) = with_quota(&store, 200, quota.clone());
+            let epochs = Epochs::with_grace(Duration::ZERO);
+            let (people, asked, _) = with(&store, 200, quota.clone(), &epochs);
             let name = people.identify(&ann()).await.name;
             let asked = *asked.lock().unwrap();
             (name, asked)
@@ -353,6 +367,20 @@ mod tests {
             (None, 0),
             "the answer said that nothing is left"
         );
+    }
+
+    #[tokio::test]
+    async fn a_credential_that_upstream_refuses_here_loses_what_it_has_cached() {
+        let list = List::Organization(OrganizationId(1));
+        for (status, survives) in [(200, true), (401, false), (402, true), (403, false)] {
+            let epochs = Epochs::with_grace(Duration::ZERO);
+            let before = epochs.snapshot(list, ann().fingerprint).unwrap();
+            let store = Arc::new(MemoryStore::default());
+            let (people, _, tasks) = with(&store, status, Quota::default(), &epochs);
+            people.look_up(&ann());
+            settled(&tasks).await;
+            assert_eq!(epochs.admits(&before), survives, "{status}");
+        }
     }
 
     #[tokio::test]

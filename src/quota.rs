@@ -30,7 +30,7 @@ use moka::sync::Cache;
 use tokio::time::Instant;
 
 use self::book::{Book, Meters};
-pub use self::pace::{Pace, Spacing};
+pub use self::pace::{Pace, SPACED, Spacing};
 pub use self::reading::{Exhausted, Reading};
 use self::seat::Account;
 pub use self::seat::{Pass, Seat};
@@ -183,17 +183,18 @@ impl Quota {
     }
 
     /// A request goes up past the layer that counts them, not for an expired list.
-    pub fn sent(&self, asking: &Asking<'_>) {
-        let (seat, now) = (self.seat(asking.caller, asking.pool), Instant::now());
+    pub fn sent(&self, asking: &Asking<'_>, now: Instant) {
+        let seat = self.seat(asking.caller, asking.pool);
         seat.count(asking.tool, asking.endpoint, Use::Upstream, 1, now);
         seat.spent(now);
     }
 
-    /// That request reached nobody.
-    pub fn not_sent(&self, asking: &Asking<'_>) {
+    /// The request that was `sent` then reached nobody. Taken off where it was counted, in the hour in
+    /// which it went: the next one may have begun.
+    pub fn not_sent(&self, asking: &Asking<'_>, sent: Instant) {
         let seat = self.seat(asking.caller, asking.pool);
-        let now = Instant::now();
-        seat.count(asking.tool, asking.endpoint, Use::Upstream, -1, now);
+        seat.count(asking.tool, asking.endpoint, Use::Upstream, -1, sent);
+        seat.unspent(sent);
     }
 
     /// Takes over what the answer to a request that was `sent` then told.
@@ -275,7 +276,8 @@ impl Quota {
         }
     }
 
-    /// Takes over what was told before a restart.
+    /// Takes over what was told before a restart. Several rows may be about one quota, as it is known
+    /// now; the newest counts, in whichever order they come.
     pub fn restore(&self, caller: Fingerprint, left: &Left) {
         let (now, book) = (Instant::now(), &self.0.book);
         let reading = Reading {
@@ -286,8 +288,9 @@ impl Quota {
             return;
         }
         let message = left.message.as_deref().map(Arc::from);
+        let told_at = book.moment(left.told_at).min(now);
         let seat = self.seat(caller, left.pool);
-        seat.state().standing.restore(reading, message, now);
+        seat.state().standing.restore(reading, message, told_at);
     }
 
     // What nobody asked about costs no place.

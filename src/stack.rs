@@ -21,6 +21,7 @@ use crate::layers::identify::IdentifyLayer;
 use crate::layers::invalidate::InvalidateLayer;
 use crate::layers::limit::LimitLayer;
 use crate::layers::observe::ObserveLayer;
+use crate::layers::pace::PaceLayer;
 use crate::layers::quota::QuotaLayer;
 use crate::layers::rescue::RescueLayer;
 use crate::layers::{Answer, Call};
@@ -74,12 +75,12 @@ pub fn proxy(parts: Parts, upstream: Upstream) -> (Proxy, Lists) {
     let lists = ServiceBuilder::new()
         .layer(cache)
         // Inside the cache, so that a hit costs nothing; outside `forward`, so that it sees every answer.
-        .layer(QuotaLayer::new(quota, metrics.clone()))
+        .layer(QuotaLayer::new(quota.clone(), metrics.clone()))
         .layer(ForwardLayer::new(to, "http"))
         .service(upstream);
     let stack = ServiceBuilder::new()
         // Outermost: also what a limit refuses or a panic ends has its span and its line.
-        .layer(ObserveLayer::new(key.clone(), clock, metrics))
+        .layer(ObserveLayer::new(key.clone(), clock, metrics.clone()))
         // The one place where an error, or a panic, becomes problem+json.
         .layer(RescueLayer)
         // Before any work is done for it. A slot is free again when the answer's *body* has ended.
@@ -90,6 +91,8 @@ pub fn proxy(parts: Parts, upstream: Upstream) -> (Proxy, Lists) {
         .layer(IdentifyLayer::new(key, identity.trusted_proxies))
         // Outside all that acts: nothing changes before the intent is on disk. A change outlives its caller.
         .layer(AuditLayer::new(recorder))
+        // Inside `audit`, which records what is refused here; outside `invalidate`: who waits closes nothing.
+        .layer(PaceLayer::new(quota, metrics))
         // Inside `audit`: a change refused there closes nothing. Outside `cache`, whose fills ask it.
         .layer(InvalidateLayer::new(epochs))
         .service(lists.clone());

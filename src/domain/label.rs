@@ -6,13 +6,14 @@
 use std::fmt;
 use std::str::FromStr;
 
-/// 1 to 32 characters out of `a-z`, `0-9` and `-`.
+/// 1 to 32 characters out of `a-z`, `0-9` and `-`; not what has the shape of an API token, 32 hexadecimal
+/// digits: somebody may have put theirs into the base URL, and a label is shown and kept in clear.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Label(Box<str>);
 
 /// The text is no label.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("a label is 1 to 32 characters out of a-z, 0-9 and -")]
+#[error("a label is 1 to 32 characters out of a-z, 0-9 and -, and no API token")]
 pub struct NotALabel;
 
 // === impl Label ===
@@ -27,12 +28,17 @@ impl FromStr for Label {
 
     fn from_str(text: &str) -> Result<Self, Self::Err> {
         let allowed = |byte: u8| matches!(byte, b'a'..=b'z' | b'0'..=b'9' | b'-');
-        if (1..=Self::MAX_LENGTH).contains(&text.len()) && text.bytes().all(allowed) {
+        let fits = (1..=Self::MAX_LENGTH).contains(&text.len()) && text.bytes().all(allowed);
+        if fits && !is_token(text) {
             Ok(Self(text.into()))
         } else {
             Err(NotALabel)
         }
     }
+}
+
+fn is_token(text: &str) -> bool {
+    text.len() == 32 && text.bytes().all(|byte| byte.is_ascii_hexdigit())
 }
 
 impl AsRef<str> for Label {
@@ -72,5 +78,13 @@ mod tests {
         ] {
             assert_eq!(text.parse::<Label>(), Err(NotALabel), "{text:?}");
         }
+    }
+
+    #[test]
+    fn a_token_in_the_place_of_a_label_is_none() {
+        let token = "1971800d4d82861d8f2c1651fea4d212";
+        assert_eq!(token.parse::<Label>(), Err(NotALabel));
+        assert!(token[1..].parse::<Label>().is_ok(), "too short for a token");
+        assert!(token.replace('d', "x").parse::<Label>().is_ok());
     }
 }

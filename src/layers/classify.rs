@@ -132,7 +132,7 @@ impl<S> Classify<S> {
         let (label, rest) = labelled.split_at(end);
         let label: Label = label.parse().map_err(|_| {
             ProxyError::BadRequest(
-                "a label in the path is /~NAME/, with NAME of a-z, 0-9 and -, 32 at most".into(),
+                "a label in the path is /~NAME/, with NAME of a-z, 0-9 and -, 32 at most, and no API token".into(),
             )
         })?;
         if !self.tools.is_empty() && !self.tools.contains(&label) {

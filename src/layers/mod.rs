@@ -13,6 +13,7 @@ pub mod identify;
 pub mod invalidate;
 pub mod limit;
 pub mod observe;
+pub mod pace;
 pub mod quota;
 pub mod rescue;
 #[cfg(test)]
@@ -77,7 +78,8 @@ pub struct Origin {
     pub tool: Option<Label>,
     /// For whom a trusted tool says that it acts.
     pub on_behalf_of: Option<String>,
-    /// Whether somebody waits for it. A change comes first, whatever this says.
+    /// Whether somebody waits for it: in the line of a spaced token, what a change needs comes with the
+    /// changes. A change itself comes first, whatever this says.
     pub priority: Priority,
 }
 

@@ -7,6 +7,8 @@
 //! on the token is spaced. What upstream says otherwise passes through unchanged. Whatever goes up is
 //! counted when it is sent, once for each time.
 //!
+//! A change has waited for its turn further out already, in [`pace`](super::pace).
+//!
 //! Inside `audit`: what is refused here was not sent, and the event says so. Inside `cache`, so that a
 //! hit costs no quota; outside `forward`, so that it sees every answer. Nobody's requests (without a
 //! credential) pass through: upstream counts them against nobody.
@@ -89,11 +91,10 @@ where
         let Some(errand) = Errand::of(&self.layer, &call, now) else {
             return Either::Left(Either::Left(self.inner.call(call)));
         };
-        if errand.seat.spacing.applies(now) {
+        // A change has had its turn before it came here, in `pace`.
+        if errand.priority != Priority::Change && errand.seat.spacing.applies(now) {
             // Who would be refused after the wait is refused before it.
-            let refused =
-                errand.priority != Priority::Change && errand.seat.stance(now) == Stance::Closed;
-            if !refused {
+            if errand.seat.stance(now) != Stance::Closed {
                 // The service that was polled ready goes with the request; its clone waits here.
                 let next = self.inner.clone();
                 let inner = std::mem::replace(&mut self.inner, next);

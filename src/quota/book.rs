@@ -80,6 +80,19 @@ impl Book {
         self.start + std::time::Duration::from_millis(u64::try_from(ms).unwrap_or(0))
     }
 
+    /// When that date was or is, also before the start; as early as the system can tell.
+    pub(super) fn moment(&self, date: Timestamp) -> Instant {
+        let date_ms = self.date.load(Ordering::Relaxed);
+        let ms = date_ms.saturating_sub(date.as_millisecond());
+        match u64::try_from(ms) {
+            Ok(before) => {
+                let before = std::time::Duration::from_millis(before);
+                self.start.checked_sub(before).unwrap_or(self.start)
+            }
+            Err(_) => self.instant(date),
+        }
+    }
+
     /// All that counters left behind.
     pub(super) fn take(&self) -> Vec<Usage> {
         std::mem::take(&mut *self.left_over())

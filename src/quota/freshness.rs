@@ -108,6 +108,14 @@ impl Habits {
         self.forget(now);
     }
 
+    /// What was `spent` then was not: it reached nobody.
+    pub(super) fn unspent(&mut self, spent: Instant) {
+        let mut steps = self.others.iter_mut().rev();
+        if let Some((_, count)) = steps.find(|(since, _)| *since <= spent) {
+            *count = count.saturating_sub(1);
+        }
+    }
+
     /// How long a list is fresh now, by what was told last.
     pub(super) fn freshness(
         &mut self,
@@ -281,6 +289,19 @@ mod tests {
         assert_eq!(habits.lists.len(), MOST_LISTS);
         habits.asked(9999, now + IN_USE);
         assert_eq!(habits.lists_in_use(now + IN_USE), 1);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn what_reached_nobody_was_not_spent() {
+        let mut habits = Habits::default();
+        let start = Instant::now();
+        habits.unspent(start);
+        for minute in 0..2 {
+            habits.spent(start + STEP * minute);
+        }
+        habits.unspent(start);
+        habits.unspent(start);
+        assert_eq!(habits.others, [(start, 0), (start + STEP, 1)]);
     }
 
     #[tokio::test(start_paused = true)]

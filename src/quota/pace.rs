@@ -59,8 +59,8 @@ enum Joined {
 /// From one request to the next.
 pub(super) const GAP: Duration = Duration::from_secs(1);
 
-/// How long a token is spaced after a 429.
-const SPACED: Duration = Duration::from_secs(60);
+/// How long a token is spaced after a 429; longer than that it is left alone by no answer.
+pub const SPACED: Duration = Duration::from_secs(60);
 
 // === impl Spacing ===
 
@@ -79,7 +79,8 @@ impl Spacing {
         self.line().is_spaced(self.pace, now)
     }
 
-    /// Upstream said that requests come too fast, and that the next one shall wait for so long.
+    /// Upstream said that requests come too fast, and that the next one shall wait for so long; it
+    /// waits for no more than [`SPACED`].
     pub fn limited(&self, wait: Duration, now: Instant) {
         if self.pace != Pace::Never {
             self.line().limited(wait, now);
@@ -155,8 +156,10 @@ impl Line {
     }
 
     fn limited(&mut self, wait: Duration, now: Instant) {
+        // Not beyond the minute: what an answer says must not lock its token, changes included, for
+        // longer than the spacing lasts that comes of it.
         self.spaced_until = Some(now + SPACED);
-        let next = now + wait.max(GAP);
+        let next = now + wait.clamp(GAP, SPACED);
         self.next = Some(self.next.map_or(next, |known| known.max(next)));
     }
 
@@ -229,6 +232,23 @@ mod tests {
         assert!(!spacing.applies(start + SPACED));
         assert_eq!(spacing.turn(Priority::Read, latest()).await, Ok(true));
         assert_eq!(start.elapsed(), GAP);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn no_answer_stops_a_token_for_longer_than_its_minute() {
+        for pace in [Pace::AfterLimit, Pace::Always] {
+            let spacing = Spacing::new(pace);
+            spacing.limited(Duration::MAX, Instant::now());
+            let change = spacing.turn(Priority::Change, latest());
+            assert_eq!(change.now_or_never(), Some(Err(SPACED)));
+            advance(SPACED).await;
+            let read = spacing.turn(Priority::Read, latest());
+            assert_eq!(read.now_or_never(), Some(Ok(false)));
+            spacing.limited(GAP, Instant::now());
+            let start = Instant::now();
+            assert_eq!(spacing.turn(Priority::Read, latest()).await, Ok(true));
+            assert_eq!(start.elapsed(), GAP, "nothing is left of the longer wait");
+        }
     }
 
     #[tokio::test(start_paused = true)]

@@ -59,7 +59,7 @@ impl Seat {
     ///
     /// That the quota is known to be gone, and for how long.
     pub fn admit(self: &Arc<Self>, priority: Priority, now: Instant) -> Result<Pass, Exhausted> {
-        let probe = match self.state().standing.decide(priority, self.reserve, now) {
+        let probe = match self.decide(priority, now) {
             Decision::Go => None,
             Decision::Probe(number) => Some(number),
             Decision::Refuse(gone) => return Err(gone),
@@ -89,6 +89,11 @@ impl Seat {
         self.state().habits.spent(now);
     }
 
+    /// What was [`spent`](Self::spent) then reached nobody.
+    pub fn unspent(&self, spent: Instant) {
+        self.state().habits.unspent(spent);
+    }
+
     /// The quota, with its organization if that is known.
     #[must_use]
     pub fn pool(&self) -> Pool {
@@ -98,7 +103,10 @@ impl Seat {
     /// How much is left.
     #[must_use]
     pub fn stance(&self, now: Instant) -> Stance {
-        self.state().standing.stance(self.reserve, now)
+        match self.is_one_quota() {
+            true => self.state().standing.stance(self.reserve, now),
+            false => Stance::Open,
+        }
     }
 
     /// What was told last, unless there is more by now.
@@ -120,6 +128,19 @@ impl Seat {
     /// Somebody asked for this list.
     pub fn asked(&self, list: u64, now: Instant) {
         self.state().habits.asked(list, now);
+    }
+
+    fn decide(&self, priority: Priority, now: Instant) -> Decision {
+        match self.is_one_quota() {
+            true => self.state().standing.decide(priority, self.reserve, now),
+            false => Decision::Go,
+        }
+    }
+
+    // What does not say which organization it is about may be about any: what upstream told of one of
+    // them closes no other. Its figures are shown, and nothing follows from them.
+    fn is_one_quota(&self) -> bool {
+        self.pool != Pool::Unclear
     }
 
     pub(super) fn hear(&self, sent: Instant, heard: Heard, now: Instant) {
@@ -149,6 +170,12 @@ impl Account {
 // === impl Pass ===
 
 impl Pass {
+    /// When the request was let up.
+    #[must_use]
+    pub fn sent(&self) -> Instant {
+        self.sent
+    }
+
     /// Takes over what the answer said.
     pub fn heard(self, heard: Heard, now: Instant) {
         self.seat.hear(self.sent, heard, now);

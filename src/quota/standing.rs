@@ -197,15 +197,15 @@ impl Standing {
         }
     }
 
-    /// Takes over what was told before a restart.
-    pub(super) fn restore(&mut self, reading: Reading, message: Option<Arc<str>>, now: Instant) {
-        if self.told.is_none() {
+    /// Takes over what was told at `at`, before a restart, unless what is known is newer.
+    pub(super) fn restore(&mut self, reading: Reading, message: Option<Arc<str>>, at: Instant) {
+        if self.told.as_ref().is_none_or(|known| known.sent < at) {
             self.told = Some(Told {
                 remaining: reading.remaining,
                 resets_at: reading.resets_at,
                 message,
-                sent: now,
-                heard: now,
+                sent: at,
+                heard: at,
             });
         }
     }

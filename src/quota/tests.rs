@@ -134,6 +134,42 @@ async fn a_closed_hour_outlives_a_restart() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn of_what_was_told_before_a_restart_the_newest_counts() {
+    let date = |text: &str| text.parse::<jiff::Timestamp>().unwrap();
+    let left = |pool, remaining, told_at: &str| Left {
+        credential_id: String::new(),
+        pool,
+        remaining,
+        resets_at: date("2026-11-24T17:00:00Z"),
+        told_at: date(told_at),
+        message: None,
+    };
+    let password = fingerprint("Basic ann:password");
+    let plenty = (password, left(STUDIO, 25, "2026-11-24T16:10:00Z"));
+    let gone = (ann(), left(ORG, 0, "2026-11-24T16:20:00Z"));
+    for rows in [[&plenty, &gone], [&gone, &plenty]] {
+        // Whose they are is known at the start, or becomes known after it.
+        for known in [true, false] {
+            let clock = Clock::from_fn(move || date("2026-11-24T16:30:00Z"));
+            let quota = Quota::new(Settings::default(), clock);
+            let learn = || {
+                quota.learn(OrganizationId(1), WorkspaceId(2));
+                quota.introduce(ann(), UserId(5));
+                quota.introduce(password, UserId(5));
+            };
+            if known {
+                learn();
+            }
+            for (caller, left) in rows {
+                quota.restore(*caller, left);
+            }
+            learn();
+            assert_eq!(stance(&quota, password, STUDIO), Stance::Closed, "{known}");
+        }
+    }
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_pass_that_is_dropped_lets_another_try() {
     let quota = Quota::default();
     told(&quota, ann(), ORG, 0, 60);
@@ -147,6 +183,21 @@ async fn a_pass_that_is_dropped_lets_another_try() {
     pass.heard(Heard::Admitted, Instant::now());
     assert!(seat.admit(Priority::Read, Instant::now()).is_ok());
     assert!(seat.admit(Priority::Read, Instant::now()).is_ok());
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_does_not_say_whose_it_is_is_never_refused() {
+    let quota = Quota::default();
+    told(&quota, ann(), Pool::Unclear, 0, 60);
+    let seat = quota.seat(ann(), Pool::Unclear);
+    let now = Instant::now();
+    assert_eq!(seat.last(now).unwrap().remaining, 0, "for the figures");
+    for after in [0, 60] {
+        let now = now + Duration::from_secs(after);
+        assert_eq!(seat.stance(now), Stance::Open);
+        let passes = [Priority::Read, Priority::Refresh].map(|priority| seat.admit(priority, now));
+        assert!(passes.iter().all(Result::is_ok), "none is a probe");
+    }
 }
 
 #[tokio::test(start_paused = true)]

@@ -346,6 +346,23 @@ impl Expenses for MemoryStore {
             workspaces: workspaces.map(|(id, (_, of))| (*id, *of)).collect(),
         })
     }
+
+    async fn standings(&self, by: Timestamp) -> Result<Ledger, StoreError> {
+        let mut ledger = self.ledger(Timestamp::MAX).await?;
+        ledger.left.retain(|left| left.resets_at > by);
+        ledger
+            .left
+            .sort_by_key(|left| std::cmp::Reverse(left.told_at));
+        let asked: Vec<_> = ledger.left.iter().map(|left| &left.credential_id).collect();
+        let people = ledger.people.iter();
+        let users: Vec<_> = people
+            .filter(|(id, _)| asked.contains(id))
+            .filter_map(|(_, person)| person.user_id)
+            .collect();
+        let theirs = |person: &Person| person.user_id.is_some_and(|user| users.contains(&user));
+        ledger.people.retain(|_, person| theirs(person));
+        Ok(ledger)
+    }
 }
 
 #[async_trait]

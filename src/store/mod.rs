@@ -119,6 +119,10 @@ pub trait Expenses: Send + Sync + 'static {
 
     /// What was counted in the hours since, the one of `since` included; and what else a report needs.
     async fn ledger(&self, since: Timestamp) -> Result<Ledger, StoreError>;
+
+    /// What was told of quotas that were not filled up `by` then, the newest first; whose credentials
+    /// those are, with the others of the same people; and what workspaces belong to. No counts.
+    async fn standings(&self, by: Timestamp) -> Result<Ledger, StoreError>;
 }
 
 /// What was counted and told since it was last written down.

@@ -392,6 +392,26 @@ async fn what_was_spent_is_added_up_and_forgotten_when_it_is_old(store: impl Sto
     assert_eq!(counted, [2, 4]);
     assert_eq!(ledger.usage[1].counts.cached, 2);
     assert_eq!(ledger.left, [left(10, 7)], "older news never overwrites");
+    let gone = store.standings(at(3600)).await.unwrap();
+    assert!(gone.left.is_empty(), "filled up by then");
+    let newer = Left {
+        pool: Pool::Organization(ORG),
+        ..left(11, 6)
+    };
+    spend(vec![], vec![newer.clone()], None).await;
+    let person = |id: i64| Person {
+        user_id: Some(UserId(id)),
+        ..Person::default()
+    };
+    let (ann, ben) = (person(1), person(2));
+    for (id, person) in [("ab", &ann), ("cd", &ann), ("ef", &ben)] {
+        store.remember(&id.repeat(32), person, at(5)).await.unwrap();
+    }
+    let start = store.standings(at(3599)).await.unwrap();
+    assert_eq!(start.left, [newer, left(10, 7)], "the newest first");
+    assert!(start.usage.is_empty());
+    assert_eq!(start.people.len(), 2, "with Ann's other credential");
+    assert!(start.people.values().all(|person| *person == ann));
     let since = store.ledger(at(3700)).await.unwrap();
     assert_eq!(since.usage.len(), 1, "the hour that it lies in");
     spend(vec![], vec![], Some(at(3600))).await;

@@ -22,7 +22,7 @@ use crate::domain::group::{Group, ProjectGroup, read_groups, read_project_groups
 use crate::domain::ids::{GroupId, WorkspaceId};
 use crate::error::ProxyError;
 use crate::layers::{CACHE_STATUS, Call, Origin};
-use crate::quota::Pool;
+use crate::quota::{Pool, Priority};
 
 // Longer than upstream takes for a list on a bad day.
 const PATIENCE: Duration = Duration::from_secs(5);
@@ -123,7 +123,11 @@ where
             endpoint: Endpoint::List(list),
             caller: Some(caller.clone()),
             request,
-            origin: self.origin.clone(),
+            // The change waits for it, and its caller's reads do not wait behind a change either.
+            origin: Origin {
+                priority: Priority::Change,
+                ..self.origin.clone()
+            },
         };
         let answer = self.inner.clone().oneshot(call).await.ok()?;
         (answer.status() == StatusCode::OK).then_some(answer)

@@ -25,6 +25,8 @@ pub(super) struct Errand {
     layer: QuotaLayer,
     pub(super) seat: Arc<Seat>,
     pub(super) priority: Priority,
+    /// Its place in the line of a spaced token.
+    place: Priority,
     tool: Option<Label>,
     endpoint: &'static str,
     /// For a list whose time is over: `freshness` knows what those cost.
@@ -50,15 +52,19 @@ impl Errand {
     pub(super) fn of(layer: &QuotaLayer, call: &Call, now: Instant) -> Option<Self> {
         let caller = call.caller.as_ref()?.fingerprint;
         let is_list = matches!(call.endpoint, Endpoint::List(_));
+        let (priority, place) = match call.endpoint {
+            Endpoint::Change(_) => (Priority::Change, Priority::Change),
+            // What a change needs to be recorded is in line with changes, and a read in all else.
+            Endpoint::List(_) | Endpoint::Me(_) | Endpoint::Read(_) => {
+                let place = call.origin.priority;
+                (place.max(Priority::Read), place)
+            }
+        };
         Some(Self {
             layer: layer.clone(),
             seat: layer.policy.seat(caller, Pool::of_endpoint(&call.endpoint)),
-            priority: match call.endpoint {
-                Endpoint::Change(_) => Priority::Change,
-                Endpoint::List(_) | Endpoint::Me(_) | Endpoint::Read(_) => {
-                    call.origin.priority.max(Priority::Read)
-                }
-            },
+            priority,
+            place,
             tool: call.origin.tool.clone(),
             endpoint: call.endpoint.name(),
             renews: is_list && !forces(call.request.headers()),
@@ -90,7 +96,7 @@ impl Errand {
             + 'static,
     {
         let latest = self.began + self.layer.policy.settings().max_wait;
-        match self.seat.spacing.turn(self.priority, latest).await {
+        match self.seat.spacing.turn(self.place, latest).await {
             Ok(true) => self.layer.metrics.quota_paced("waited"),
             Ok(false) => {}
             Err(retry_after) => {
@@ -141,10 +147,13 @@ impl Errand {
         pass.heard(heard, Instant::now());
     }
 
-    fn failed(&self, error: &ProxyError) {
-        // Nobody was there to receive it.
+    fn failed(&self, error: &ProxyError, sent: Instant) {
+        // Nobody was there to receive it. It was counted in the hour in which it went.
         if matches!(error, ProxyError::ConnectFailed(_)) {
-            self.count(Use::Upstream, -1, Instant::now());
+            self.count(Use::Upstream, -1, sent);
+            if !self.renews {
+                self.seat.unspent(sent);
+            }
         }
     }
 
@@ -186,7 +195,7 @@ impl Errand {
             }
             return then <= latest;
         }
-        self.seat.spacing.turn(self.priority, latest).await.is_ok()
+        self.seat.spacing.turn(self.place, latest).await.is_ok()
     }
 }
 
@@ -209,7 +218,7 @@ where
         let answer = match result {
             Ok(answer) => answer,
             Err(error) => {
-                self.errand.failed(&error);
+                self.errand.failed(&error, self.pass.sent());
                 return Either::Left(Err(error));
             }
         };
@@ -238,10 +247,11 @@ where
         let Ok(pass) = errand.admit(Instant::now()) else {
             return Ok(answer);
         };
+        let sent = pass.sent();
         match inner.oneshot(call).await {
             Ok(answer) => Ok(errand.judge(pass, answer).await.0),
             Err(error) => {
-                errand.failed(&error);
+                errand.failed(&error, sent);
                 Err(error)
             }
         }

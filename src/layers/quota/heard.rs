@@ -11,7 +11,7 @@ use tokio::time::Instant;
 use super::super::Answer;
 use crate::body::{Body, Collected};
 use crate::coding::decoded;
-use crate::quota::{Exhausted, Heard, Reading};
+use crate::quota::{Exhausted, Heard, Reading, SPACED};
 
 // Upstream's sentence has some hundred bytes.
 const LARGEST_402: usize = 4096;
@@ -37,7 +37,9 @@ pub(super) fn limited(status: StatusCode, headers: &HeaderMap) -> Option<Duratio
     is_limit.then(|| {
         let told = headers.get(RETRY_AFTER).and_then(|wait| wait.to_str().ok());
         let told = told.and_then(|wait| wait.trim().parse().ok());
-        told.map_or(USUAL_WAIT, Duration::from_secs).max(USUAL_WAIT) + jitter()
+        let told = told.map_or(USUAL_WAIT, Duration::from_secs);
+        // A number that anybody could have written there is added to instants.
+        told.clamp(USUAL_WAIT, SPACED) + jitter()
     })
 }
 

@@ -11,7 +11,7 @@ use crate::body::{Body, Collected};
 use crate::clock::Clock;
 use crate::domain::action::Outcome;
 use crate::domain::usage::{Counts, Pool};
-use crate::layers::testing;
+use crate::layers::{pace, testing};
 use crate::quota::{Pace, Settings};
 
 const GROUPS: &str = "/api/v9/organizations/1/groups";
@@ -19,11 +19,13 @@ const MESSAGE: &str = "You have hit your hourly limit of 30 API requests for org
                        The quota will reset in 600 seconds.";
 
 type Inner = testing::Inner<Call>;
-type Waits = task::Spawn<<Quota<Inner> as Service<Call>>::Future>;
+/// Changes wait further out than reads, for the same turns.
+type Both = pace::Pace<Quota<Inner>>;
+type Waits = task::Spawn<<Both as Service<Call>>::Future>;
 
 struct Stack {
     policy: Policy,
-    service: tower_test::mock::Spawn<Quota<testing::Inner<Call>>>,
+    service: tower_test::mock::Spawn<Both>,
     upstream: Handle<Call, Answer>,
 }
 
@@ -35,7 +37,8 @@ impl Stack {
     fn with(settings: Settings) -> Self {
         let policy = Policy::new(settings, Clock::from_fn(|| jiff::Timestamp::UNIX_EPOCH));
         let (inner, upstream) = testing::inner();
-        let layer = QuotaLayer::new(policy.clone(), Metrics::new());
+        let inner = QuotaLayer::new(policy.clone(), Metrics::new()).layer(inner);
+        let layer = pace::PaceLayer::new(policy.clone(), Metrics::new());
         Self {
             policy,
             service: tower_test::mock::Spawn::new(layer.layer(inner)),
@@ -267,6 +270,22 @@ async fn what_may_not_be_sent_twice_or_has_no_time_for_it_gets_the_429() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn an_endless_wait_is_passed_on_and_waited_for_by_nobody() {
+    for pace in [Pace::AfterLimit, Pace::Never] {
+        let mut stack = Stack::with(Settings {
+            pace,
+            ..Settings::default()
+        });
+        let mut endless = page(429);
+        let seconds = u64::MAX.to_string().parse().unwrap();
+        endless.headers_mut().insert("retry-after", seconds);
+        let answer = stack.read(endless).await;
+        assert_eq!(answer.headers()["retry-after"], u64::MAX.to_string());
+        stack.assert_idle();
+    }
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_bad_request_of_the_service_itself_is_no_limit() {
     let mut stack = Stack::new();
     let answer = stack.read(plain(400, "\"Invalid number\"")).await;
@@ -325,6 +344,29 @@ async fn a_spaced_tokens_changes_go_before_its_reads_and_what_is_too_much_is_ref
 }
 
 #[tokio::test(start_paused = true)]
+async fn what_a_change_needs_is_asked_for_before_the_reads_of_its_token() {
+    let mut stack = Stack::new();
+    let mut change = stack.ask(testing::rename_group(1));
+    stack.answer(page(429)).await;
+    assert_ready_ok!(change.poll());
+    let mut reads: Vec<_> = (0..9)
+        .map(|_| stack.ask(testing::get("ann", "/api/v9/organizations/1/users")))
+        .collect();
+    for read in &mut reads {
+        assert_pending!(read.poll());
+    }
+    let mut list = testing::get("ann", GROUPS);
+    list.origin.priority = Priority::Change;
+    let mut list = stack.ask(list);
+    assert_pending!(list.poll());
+    advance(Duration::from_millis(1600)).await;
+    assert_pending!(reads[0].poll());
+    assert_pending!(list.poll());
+    let (first, _) = stack.upstream.next_request().await.unwrap();
+    assert_eq!(first.request.uri(), GROUPS);
+}
+
+#[tokio::test(start_paused = true)]
 async fn who_would_be_refused_after_the_wait_is_refused_before_it() {
     let mut stack = Stack::new();
     let mut change = stack.ask(testing::rename_group(1));
@@ -358,6 +400,19 @@ async fn what_reached_nobody_was_not_spent() {
     )));
     assert_ready_err!(asked.poll());
     assert_eq!(stack.counts(), Counts::default());
+
+    // It fails in the hour after the one in which it went.
+    let mut asked = stack.ask(testing::get("ann", GROUPS));
+    let (_, send) = stack.upstream.next_request().await.unwrap();
+    advance(Duration::from_secs(3600)).await;
+    send.send_error(ProxyError::ConnectFailed(std::sync::Arc::new(
+        "refused".into(),
+    )));
+    assert_ready_err!(asked.poll());
+    assert!(
+        stack.policy.take().usage.is_empty(),
+        "no hour is below zero"
+    );
 
     let asked = stack.ask(testing::get("ann", GROUPS));
     let _ = stack.upstream.next_request().await.unwrap();

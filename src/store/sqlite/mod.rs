@@ -204,6 +204,10 @@ impl Expenses for SqliteStore {
     async fn ledger(&self, since: Timestamp) -> Result<Ledger, StoreError> {
         self.reader.ledger(since).await
     }
+
+    async fn standings(&self, by: Timestamp) -> Result<Ledger, StoreError> {
+        self.reader.standings(by).await
+    }
 }
 
 async fn identity(path: &Path) -> Result<(u64, u64), StoreError> {

@@ -94,8 +94,22 @@ impl Reader {
     pub async fn ledger(&self, since: Timestamp) -> Result<Ledger, StoreError> {
         Ok(Ledger {
             usage: self.usage(since).await?,
-            left: self.left().await?,
-            people: self.spenders().await?.into_iter().collect(),
+            left: self.left(Timestamp::UNIX_EPOCH).await?,
+            people: self.spenders(since).await?.into_iter().collect(),
+            workspaces: self.workspaces().await?.into_iter().collect(),
+        })
+    }
+
+    /// What a gateway that starts must know: see [`Expenses::standings`](crate::store::Expenses).
+    ///
+    /// # Errors
+    ///
+    /// When the database cannot be read.
+    pub async fn standings(&self, by: Timestamp) -> Result<Ledger, StoreError> {
+        Ok(Ledger {
+            usage: Vec::new(),
+            left: self.left(by).await?,
+            people: self.limited_people(by).await?.into_iter().collect(),
             workspaces: self.workspaces().await?.into_iter().collect(),
         })
     }
@@ -129,13 +143,14 @@ impl Reader {
         rows.into_iter().map(usage).collect()
     }
 
-    // What upstream last told of each quota.
-    async fn left(&self) -> Result<Vec<Left>, StoreError> {
+    // What upstream last told of each quota that fills up after then, the newest first.
+    async fn left(&self, after: Timestamp) -> Result<Vec<Left>, StoreError> {
         type Row = (String, String, i64, String, String, Option<String>);
         let rows: Vec<Row> = sqlx::query_as(
             "SELECT credential_id, pool, remaining, resets_at, told_at, message
-             FROM quota_standing ORDER BY told_at",
+             FROM quota_standing WHERE resets_at > ? ORDER BY told_at DESC",
         )
+        .bind(rfc3339(after))
         .fetch_all(&self.pool)
         .await?;
         let left = |row: Row| {
@@ -152,24 +167,31 @@ impl Reader {
         rows.into_iter().map(left).collect()
     }
 
-    // Who is behind the credentials that the quota is spent with, of those that are known.
-    async fn spenders(&self) -> Result<Vec<(String, Person)>, StoreError> {
-        type Row = (String, Option<i64>, Option<String>, Option<String>);
-        let rows: Vec<Row> = sqlx::query_as(
+    // Who is behind the credentials that the quota was spent with since, of those that are known. By the
+    // hour, with which the key begins: thirty days of rows are not walked through for one of them.
+    async fn spenders(&self, since: Timestamp) -> Result<Vec<(String, Person)>, StoreError> {
+        let rows: Vec<Known> = sqlx::query_as(
             "SELECT credential_id, user_id, email, name FROM identities
-             WHERE credential_id IN (SELECT credential_id FROM quota_usage)
+             WHERE credential_id IN (SELECT credential_id FROM quota_usage WHERE hour >= ?)
                 OR credential_id IN (SELECT credential_id FROM quota_standing)",
         )
+        .bind(rfc3339(hour_of(since)))
         .fetch_all(&self.pool)
         .await?;
-        let person = |(id, user, email, name): Row| {
-            let person = Person {
-                user_id: user.map(UserId),
-                email,
-                name,
-            };
-            (id, person)
-        };
+        Ok(rows.into_iter().map(person).collect())
+    }
+
+    // Whose quotas are not filled up by then, with every credential of theirs.
+    async fn limited_people(&self, by: Timestamp) -> Result<Vec<(String, Person)>, StoreError> {
+        let rows: Vec<Known> = sqlx::query_as(
+            "SELECT credential_id, user_id, email, name FROM identities
+             WHERE user_id IN (
+                 SELECT user_id FROM identities JOIN quota_standing USING (credential_id)
+                 WHERE resets_at > ?)",
+        )
+        .bind(rfc3339(by))
+        .fetch_all(&self.pool)
+        .await?;
         Ok(rows.into_iter().map(person).collect())
     }
 
@@ -186,6 +208,17 @@ impl Reader {
             |(workspace, organization)| (WorkspaceId(workspace), OrganizationId(organization));
         Ok(rows.into_iter().map(ids).collect())
     }
+}
+
+type Known = (String, Option<i64>, Option<String>, Option<String>);
+
+fn person((id, user, email, name): Known) -> (String, Person) {
+    let person = Person {
+        user_id: user.map(UserId),
+        email,
+        name,
+    };
+    (id, person)
 }
 
 fn hour_of(at: Timestamp) -> Timestamp {
