@@ -263,7 +263,7 @@ impl Setting for IpNet {
 
 impl Setting for Label {
     fn allowed() -> String {
-        "1 to 32 characters out of a-z, 0-9 and -".to_owned()
+        "1 to 32 characters out of a-z, 0-9 and -, but none like an API token".to_owned()
     }
 
     fn parse(text: &str) -> Result<Self, String> {

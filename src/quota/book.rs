@@ -3,7 +3,8 @@
 //! **Guarantees**: each request is counted once, in the hour in which it came, also when its counter is
 //! taken away while it is counted. Counting the same thing again allocates nothing. Bounded: the
 //! operations are those of a table, and the labels of one credential and quota are told apart up to
-//! [`MOST_TOOLS`] an hour; the others are counted together.
+//! [`MOST_TOOLS`] an hour; the others are counted together. What cannot be written down for long is kept up
+//! to [`MOST_LEFT_OVER`] different things; what is new beyond that is not counted, and the log says so.
 
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicI64, Ordering};
@@ -19,12 +20,15 @@ use crate::domain::usage::{Counts, Pool, Usage, Use};
 /// What was counted by counters that are gone, and which hour it is.
 #[derive(Debug)]
 pub(super) struct Book {
-    left_over: Mutex<Vec<Usage>>,
+    left_over: Mutex<HashMap<Thing, Counts>>,
     clock: Clock,
     start: Instant,
     /// Milliseconds of the date at `start`, as of the last look at the clock.
     date: AtomicI64,
 }
+
+/// What is counted by itself: hour, credential, quota, tool, operation.
+type Thing = (Timestamp, String, Pool, String, String);
 
 /// The counters of one credential and quota.
 #[derive(Debug)]
@@ -44,6 +48,9 @@ struct Counted {
 
 /// As many labels are told apart in one hour.
 const MOST_TOOLS: usize = 64;
+
+/// As many things wait to be written down.
+const MOST_LEFT_OVER: usize = 10_000;
 
 /// What the others are counted under. No label can be this.
 const OTHER_TOOLS: &str = "(other)";
@@ -95,12 +102,42 @@ impl Book {
 
     /// All that counters left behind.
     pub(super) fn take(&self) -> Vec<Usage> {
-        std::mem::take(&mut *self.left_over())
+        let left = std::mem::take(&mut *self.left_over());
+        let usage = |((hour, credential_id, pool, tool, endpoint), counts)| Usage {
+            hour,
+            credential_id,
+            pool,
+            tool,
+            endpoint,
+            counts,
+        };
+        left.into_iter().map(usage).collect()
     }
 
     /// Takes them back, to be taken again.
     pub(super) fn put_back(&self, usage: Vec<Usage>) {
-        self.left_over().extend(usage);
+        let mut left = self.left_over();
+        let mut lost = 0_usize;
+        for one in usage {
+            let thing = (
+                one.hour,
+                one.credential_id,
+                one.pool,
+                one.tool,
+                one.endpoint,
+            );
+            if left.len() >= MOST_LEFT_OVER && !left.contains_key(&thing) {
+                lost += 1;
+                continue;
+            }
+            let counts = left.entry(thing).or_default();
+            *counts = counts.plus(one.counts);
+        }
+        if lost > 0 {
+            tracing::warn!(
+                "{lost} counts of the quota are lost: they could not be written down for too long"
+            );
+        }
     }
 
     fn date_ms(&self, at: Instant) -> i64 {
@@ -111,7 +148,7 @@ impl Book {
         }
     }
 
-    fn left_over(&self) -> MutexGuard<'_, Vec<Usage>> {
+    fn left_over(&self) -> MutexGuard<'_, HashMap<Thing, Counts>> {
         self.left_over
             .lock()
             .unwrap_or_else(PoisonError::into_inner)
@@ -147,7 +184,7 @@ impl Meters {
         let mut counted = self.counted();
         if counted.hour != hour {
             let past = self.drain(&mut counted);
-            self.book.left_over().extend(past);
+            self.book.put_back(past);
             counted.tools.clear();
             counted.hour = hour;
         }
@@ -201,7 +238,7 @@ impl Drop for Meters {
     fn drop(&mut self) {
         let left = self.take();
         if !left.is_empty() {
-            self.book.left_over().extend(left);
+            self.book.put_back(left);
         }
     }
 }
@@ -216,6 +253,21 @@ mod tests {
     use crate::quota::testing::ann;
 
     const LIST: &str = "GET /organizations/{organization_id}/groups";
+
+    #[tokio::test]
+    async fn what_waits_to_be_written_down_does_not_grow_with_each_try() {
+        let book = Arc::new(Book::new(Clock::from_fn(|| Timestamp::UNIX_EPOCH)));
+        let meters = Meters::new(Arc::clone(&book), ann(), Pool::Me);
+        for _ in 0..100 {
+            meters.count("", LIST, Use::Cached, 1, Instant::now());
+            book.put_back(meters.take());
+            let again = book.take();
+            book.put_back(again);
+        }
+        let left = book.take();
+        assert_eq!(left.len(), 1);
+        assert_eq!(left[0].counts.cached, 100);
+    }
 
     fn told(mut usage: Vec<Usage>) -> Vec<String> {
         usage.sort_by(|a, b| (a.hour, &a.tool).cmp(&(b.hour, &b.tool)));

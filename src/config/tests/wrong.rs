@@ -132,7 +132,7 @@ filter = 5
       tollgate.toml:6: cache.ttl: the value is a date; allowed: a duration such as `150ms`, `60s`, `24h` or `400d`
       tollgate.toml:8: limits.max_in_flight: "10" is text; take the quotes away; allowed: a whole number, 0 or more
       tollgate.toml:9: limits.max_connections: -5 is negative; allowed: a whole number, 0 or more
-      tollgate.toml:11: identity.tools: "hr-sync" is not a list; put it in brackets; allowed: a list, each 1 to 32 characters out of a-z, 0-9 and -
+      tollgate.toml:11: identity.tools: "hr-sync" is not a list; put it in brackets; allowed: a list, each 1 to 32 characters out of a-z, 0-9 and -, but none like an API token
       tollgate.toml:12: identity.trusted_proxies: the list has "10.0.0.0/33", which is neither an address nor a network; allowed: a list, each an IP address or a network, such as `10.0.0.1` or `10.0.0.0/8`
       tollgate.toml:14: quota.reserve: 1.5 is not a whole number; allowed: a whole number, 0 or more
       tollgate.toml:15: quota.max_wait: the list is not a single value; allowed: a duration such as `150ms`, `60s`, `24h` or `400d`

@@ -6,7 +6,7 @@ use http::header::{CONTENT_TYPE, RETRY_AFTER};
 use http::{HeaderMap, Response, StatusCode};
 use http_body::Frame;
 use http_body_util::StreamBody;
-use tokio::time::Instant;
+use tokio::time::{Instant, timeout};
 
 use super::super::Answer;
 use crate::body::{Body, Collected};
@@ -15,6 +15,8 @@ use crate::quota::{Exhausted, Heard, Reading, SPACED};
 
 // Upstream's sentence has some hundred bytes.
 const LARGEST_402: usize = 4096;
+
+const PATIENCE: Duration = Duration::from_secs(5);
 
 // The bucket leaks one a second.
 const USUAL_WAIT: Duration = Duration::from_secs(1);
@@ -56,7 +58,9 @@ pub(super) fn head(status: StatusCode, headers: &HeaderMap, now: Instant) -> Hea
 /// What a `402` says, and the answer as it came.
 pub(super) async fn payment_required(answer: Answer) -> (Answer, Heard) {
     let (head, body) = answer.into_parts();
-    let (body, text) = match body.collect_up_to(LARGEST_402).await {
+    // A few bytes come at once or not at all; who waited for more would hold others up.
+    let read = timeout(PATIENCE, body.collect_up_to(LARGEST_402)).await;
+    let (body, text) = match read.unwrap_or_else(|slow| Err(slow.into())) {
         Ok(Collected::Whole(body)) => {
             let text = decoded(&head.headers, &body, LARGEST_402).unwrap_or_default();
             let text = String::from_utf8_lossy(&text).into_owned();
