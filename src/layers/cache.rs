@@ -133,7 +133,7 @@ where
             Consider::Answer(answer) => Either::Right(Either::Left(ready(Ok(answer)))),
             Consider::Refresh(answer, lookup) => {
                 let inner = self.inner.clone();
-                Arc::clone(&self.layer).refresh(inner, respond::again(&call), lookup);
+                Arc::clone(&self.layer).refresh(inner, call.again(), lookup);
                 Either::Right(Either::Left(ready(Ok(answer))))
             }
             Consider::Fill(lookup) => {

@@ -123,6 +123,26 @@ impl<Who: fmt::Debug> fmt::Debug for Call<Who> {
     }
 }
 
+// === impl Call ===
+
+impl Call {
+    /// The same once more, without a body: for what is asked twice, or for somebody else besides.
+    #[must_use]
+    pub fn again(&self) -> Self {
+        let mut request = Request::new(Body::empty());
+        *request.method_mut() = self.request.method().clone();
+        *request.uri_mut() = self.request.uri().clone();
+        *request.version_mut() = self.request.version();
+        *request.headers_mut() = self.request.headers().clone();
+        Self {
+            endpoint: self.endpoint,
+            caller: self.caller.clone(),
+            request,
+            origin: self.origin.clone(),
+        }
+    }
+}
+
 // === impl RequestId ===
 
 impl RequestId {

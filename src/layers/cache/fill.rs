@@ -109,7 +109,7 @@ impl CacheLayer {
         let asking = asking(&lookup.key, lookup.tool.as_ref());
         self.quota
             .renews(&asking, lookup.key.digest(), Instant::now());
-        let alone = respond::again(&call);
+        let alone = call.again();
         let mut service = inner.clone();
         std::mem::swap(&mut service, &mut inner);
         let joined = self.fills.join_or_start(

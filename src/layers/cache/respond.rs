@@ -157,25 +157,10 @@ fn of_entry(entry: &Entry, headers: HeaderMap, reader: &Reader) -> Answer {
 
 /// The call of the same caller for the whole of `list`.
 pub(super) fn of_list(call: &Call, list: List) -> Call {
-    let mut call = again(call);
+    let mut call = call.again();
     if let Ok(target) = list.path().parse() {
         *call.request.uri_mut() = target;
         call.endpoint = Endpoint::List(list);
     }
     call
-}
-
-/// The same call once more, for a caller who cannot share an answer after all. It has no body.
-pub(super) fn again(call: &Call) -> Call {
-    let mut request = Request::new(Body::empty());
-    *request.method_mut() = call.request.method().clone();
-    *request.uri_mut() = call.request.uri().clone();
-    *request.version_mut() = call.request.version();
-    *request.headers_mut() = call.request.headers().clone();
-    Call {
-        endpoint: call.endpoint,
-        caller: call.caller.clone(),
-        request,
-        origin: call.origin.clone(),
-    }
 }

@@ -6,14 +6,13 @@ use std::time::Duration;
 
 use futures_util::future::Either;
 use http::header::CACHE_CONTROL;
-use http::{HeaderMap, Method, Request, StatusCode};
+use http::{HeaderMap, Method, StatusCode};
 use http_body::Body as _;
 use tokio::time::{Instant, sleep_until};
 use tower::{Service, ServiceExt as _};
 
 use super::super::{Answer, Call};
 use super::{QuotaLayer, heard};
-use crate::body::Body;
 use crate::domain::endpoint::Endpoint;
 use crate::domain::label::Label;
 use crate::domain::usage::{Pool, Use};
@@ -270,16 +269,5 @@ fn again(call: &Call) -> Option<Call> {
     let request = &call.request;
     let is_safe = matches!(*request.method(), Method::GET | Method::HEAD)
         && !matches!(call.endpoint, Endpoint::Change(_));
-    (is_safe && request.body().is_end_stream()).then(|| {
-        let mut again = Request::new(Body::empty());
-        *again.method_mut() = request.method().clone();
-        *again.uri_mut() = request.uri().clone();
-        *again.headers_mut() = request.headers().clone();
-        Call {
-            endpoint: call.endpoint,
-            caller: call.caller.clone(),
-            request: again,
-            origin: call.origin.clone(),
-        }
-    })
+    (is_safe && request.body().is_end_stream()).then(|| call.again())
 }

@@ -15,8 +15,8 @@ use super::random::Random;
 use super::upstream::{Fate, Told, Upstream, pause};
 use crate::cache::epochs::{Epochs, Safeguard};
 use crate::cache::verdict::Freshness;
+use crate::layers::cache::Cache;
 use crate::layers::cache::tests::layer;
-use crate::layers::cache::{Cache, respond};
 use crate::layers::invalidate::{Invalidate, InvalidateLayer};
 use crate::layers::{Answer, CACHE_STATUS, Call, testing};
 
@@ -162,7 +162,7 @@ impl Reader {
                 (pause, question, random.percent(4), hangs_up)
             });
             sleep(pause).await;
-            let mut call = respond::again(&self.questions.lock().unwrap()[question.key()]);
+            let mut call = self.questions.lock().unwrap()[question.key()].again();
             if new {
                 let headers = call.request.headers_mut();
                 headers.insert("cache-control", "no-cache".parse().unwrap());
