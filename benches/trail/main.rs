@@ -402,7 +402,7 @@ async fn combine(count: i64) -> anyhow::Result<()> {
         (format!("--actor '{actor}'"), Box::new(set))
     };
     let action = |action: &'static str| -> (String, Set) {
-        let set = move |filter: &mut Filter| filter.action = Some(action.to_owned());
+        let set = move |filter: &mut Filter| filter.actions = vec![action.to_owned()];
         (format!("--action {action}"), Box::new(set))
     };
     let outcome = |outcome: &'static str| -> (String, Set) {

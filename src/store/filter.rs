@@ -8,6 +8,9 @@ use crate::domain::ids::{GroupId, OrganizationId};
 /// Which events: those that meet all that is set here.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Filter {
+    /// Of one of these organizations: what a reader may see at all. `None` is all, and also what is of
+    /// no organization that anybody knows.
+    pub within: Option<Vec<OrganizationId>>,
     /// Of this organization.
     pub organization: Option<OrganizationId>,
     /// Of this group, also where it is one of several.
@@ -16,14 +19,37 @@ pub struct Filter {
     /// beginning of a credential's fingerprint. Who a credential belongs to may have become known
     /// after the event.
     pub actor: Option<String>,
-    /// Of this kind, as it stands in the column `action`.
-    pub action: Option<String>,
+    /// Of one of these kinds, as they stand in the column `action`; of any, if there are none.
+    pub actions: Vec<String>,
     /// With this outcome, as it stands in the column `outcome`.
     pub outcome: Option<String>,
     /// Received at this time or later.
     pub since: Option<Timestamp>,
     /// Received before this time.
     pub until: Option<Timestamp>,
+    /// With this text in what is told of it: its sentence, its path, a name in it. In any case, of the
+    /// letters of English. No index helps with it, so a page looks at [a bounded number](Self::LOOKED_AT)
+    /// of those that meet all else.
+    pub text: Option<String>,
+}
+
+// === impl Filter ===
+
+impl Filter {
+    /// How many events a page looks at for a text. It may end early then, and its `next` goes on.
+    pub const LOOKED_AT: u32 = 10_000;
+
+    /// The organizations that are asked for; `None` is any.
+    #[must_use]
+    pub fn organizations(&self) -> Option<Vec<OrganizationId>> {
+        match (self.organization, &self.within) {
+            (None, within) => within.clone(),
+            (Some(one), None) => Some(vec![one]),
+            (Some(one), Some(within)) => {
+                Some(within.iter().copied().filter(|id| *id == one).collect())
+            }
+        }
+    }
 }
 
 /// Some events, in the order that was asked for.

@@ -50,13 +50,15 @@ impl Which {
     pub(super) fn filter(&self, clock: &Clock) -> Filter {
         let now = clock.now();
         Filter {
+            within: None,
             organization: self.org,
             group: self.group,
             actor: self.actor.clone(),
-            action: self.action.clone(),
+            actions: self.action.iter().cloned().collect(),
             outcome: self.outcome.clone(),
             since: self.since.map(|moment| moment.before(now)),
             until: self.until.map(|moment| moment.before(now)),
+            text: None,
         }
     }
 

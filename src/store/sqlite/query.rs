@@ -15,6 +15,7 @@
 use std::sync::LazyLock;
 
 use jiff::Timestamp;
+use serde_json::json;
 use sqlx::{QueryBuilder, Sqlite, SqliteConnection};
 
 use super::actor::{Identifier, resolve};
@@ -63,11 +64,10 @@ const NAMELESS: &str = "[null,null,null";
 
 // The values of columns that a filter leaves open. From one action to the next by the index, however many
 // rows each has.
-const ACTIONS: &str = "actions (value) AS (
-    SELECT min(action) FROM audit_events
+const ALL_ACTIONS: &str = "SELECT min(action) FROM audit_events
     UNION ALL
-    SELECT (SELECT min(action) FROM audit_events WHERE action > value) FROM actions WHERE value IS NOT NULL
-)";
+    SELECT (SELECT min(action) FROM audit_events WHERE action > value) FROM actions WHERE value IS NOT NULL";
+const THESE_ACTIONS: &str = "SELECT value FROM json_each(";
 const OUTCOMES: &str = "outcomes (value) AS (
     VALUES ('applied'), ('partial'), ('rejected'), ('unknown'), ('not_sent')
 )";
@@ -77,8 +77,86 @@ static SELECTED: LazyLock<String> = LazyLock::new(|| {
     format!("e.seq, {columns}e.salt, e.prev_hash, e.hash, i.user_id, i.email, i.name")
 });
 
-/// The rows from `cursor` on that match.
+/// The rows from `cursor` on that match, whatever text they hold.
 pub(super) async fn page(
+    connection: &mut SqliteConnection,
+    filter: &Filter,
+    cursor: Cursor,
+    limit: u32,
+) -> Result<QueryBuilder<Sqlite>, StoreError> {
+    let mut query = walk(connection, filter, cursor, limit).await?;
+    let order = cursor.order();
+    query.push(format_args!(
+        " SELECT {} FROM page CROSS JOIN audit_events e ON e.seq = page.seq {JOIN} ORDER BY page.seq {order}",
+        *SELECTED
+    ));
+    Ok(query)
+}
+
+/// The numbers of those rows.
+pub(super) async fn numbers(
+    connection: &mut SqliteConnection,
+    filter: &Filter,
+    cursor: Cursor,
+    limit: u32,
+) -> Result<QueryBuilder<Sqlite>, StoreError> {
+    let mut query = walk(connection, filter, cursor, limit).await?;
+    let order = cursor.order();
+    query.push(format_args!(" SELECT seq FROM page ORDER BY seq {order}"));
+    Ok(query)
+}
+
+/// Those of the rows with these numbers that hold `text`.
+pub(super) fn holding(
+    numbers: &[i64],
+    text: &str,
+    cursor: Cursor,
+    limit: u32,
+) -> QueryBuilder<Sqlite> {
+    let mut query = QueryBuilder::new("WITH wanted (text) AS (VALUES (");
+    query.push_bind(like(text));
+    query.push(format_args!(")) SELECT {} FROM json_each(", *SELECTED));
+    query.push_bind(json!(numbers).to_string());
+    query.push(format_args!(
+        ") page CROSS JOIN wanted CROSS JOIN audit_events e ON e.seq = page.value {JOIN} WHERE false"
+    ));
+    for told in TOLD {
+        query.push(format_args!(" OR {told} LIKE wanted.text ESCAPE '\\'"));
+    }
+    let order = cursor.order();
+    query.push(format_args!(" ORDER BY e.seq {order} LIMIT "));
+    query.push_bind(limit);
+    query
+}
+
+// Where a text is looked for.
+const TOLD: [&str; 9] = [
+    "e.summary",
+    "e.group_name",
+    "e.actor_name",
+    "e.actor_email",
+    "e.tool",
+    "e.on_behalf_of",
+    "e.path",
+    "i.name",
+    "i.email",
+];
+
+// Anything with `text` in it, nothing of which stands for something else.
+fn like(text: &str) -> String {
+    let mut pattern = String::from("%");
+    for char in text.chars() {
+        if matches!(char, '%' | '_' | '\\') {
+            pattern.push('\\');
+        }
+        pattern.push(char);
+    }
+    pattern.push('%');
+    pattern
+}
+
+// Everything up to the table `page` of numbers.
+async fn walk(
     connection: &mut SqliteConnection,
     filter: &Filter,
     cursor: Cursor,
@@ -92,19 +170,26 @@ pub(super) async fn page(
         filter,
         cursor,
         limit,
-        order: match cursor {
-            Cursor::Before(_) => "DESC",
-            Cursor::After(_) => "ASC",
-        },
+        order: cursor.order(),
     };
     let arms = page.arms(actors);
 
-    let mut query = QueryBuilder::new(format!("WITH RECURSIVE {ACTIONS}, {OUTCOMES}"));
+    let mut query = QueryBuilder::new("WITH RECURSIVE actions (value) AS (");
+    if filter.actions.is_empty() {
+        query.push(ALL_ACTIONS);
+    } else {
+        query.push(THESE_ACTIONS);
+        query.push_bind(json!(filter.actions).to_string()).push(")");
+    }
+    query.push(format_args!("), {OUTCOMES}"));
     for (number, arm) in arms.iter().enumerate() {
         arm.push_people(&mut query, filter, number);
         arm.push_organizations(&mut query, filter, number);
     }
     query.push(", found (seq) AS (");
+    if arms.is_empty() {
+        query.push("SELECT 0 WHERE false");
+    }
     for (number, arm) in arms.iter().enumerate() {
         if number > 0 {
             query.push(" UNION ");
@@ -117,11 +202,19 @@ pub(super) async fn page(
         "), page (seq) AS (SELECT seq FROM found ORDER BY seq {order} LIMIT "
     ));
     query.push_bind(limit);
-    query.push(format_args!(
-        ") SELECT {} FROM page CROSS JOIN audit_events e ON e.seq = page.seq {JOIN} ORDER BY page.seq {order}",
-        *SELECTED
-    ));
+    query.push(")");
     Ok(query)
+}
+
+// === impl Cursor ===
+
+impl Cursor {
+    fn order(self) -> &'static str {
+        match self {
+            Self::Before(_) => "DESC",
+            Self::After(_) => "ASC",
+        }
+    }
 }
 
 struct Page<'a> {
@@ -159,7 +252,16 @@ enum Lead {
 
 impl Page<'_> {
     fn arms(&self, actors: Option<Vec<Identifier>>) -> Vec<Arm> {
-        let organization = self.filter.organization.map(|id| id.0);
+        let Some(organizations) = self.filter.organizations() else {
+            return self.arms_of(None, actors);
+        };
+        organizations
+            .into_iter()
+            .flat_map(|id| self.arms_of(Some(id.0), actors.clone()))
+            .collect()
+    }
+
+    fn arms_of(&self, organization: Option<i64>, actors: Option<Vec<Identifier>>) -> Vec<Arm> {
         let arm = |table, lead| Arm {
             table,
             lead,
@@ -185,17 +287,21 @@ impl Page<'_> {
 
     fn push_arm(&self, query: &mut QueryBuilder<Sqlite>, arm: &Arm, number: usize) {
         let Filter {
-            action, outcome, ..
+            actions, outcome, ..
         } = self.filter;
+        let one_action = match actions.as_slice() {
+            [one] => Some(one),
+            _ => None,
+        };
         // With nothing but an outcome, its own index has the order already.
-        let by_kind = arm.leads() || arm.organization.is_some() || action.is_some();
+        let by_kind = arm.leads() || arm.organization.is_some() || !actions.is_empty();
         let mut open = Vec::new();
         if arm.asks_organizations() {
             open.push(format!("organizations_{number} place"));
         } else if arm.asks_people() {
             open.push(format!("people_{number} place"));
         }
-        if by_kind && action.is_none() {
+        if by_kind && one_action.is_none() {
             open.push("actions".to_owned());
         }
         if by_kind && outcome.is_none() {
@@ -225,7 +331,7 @@ impl Page<'_> {
             }
             (None, false) => {}
         }
-        match action {
+        match one_action {
             Some(action) => {
                 query.push(" AND e.action = ").push_bind(action.clone());
             }
@@ -358,7 +464,7 @@ impl Arm {
             Lead::Meeting { .. } => "group_and_actor",
             Lead::One(equal) => equal.index(),
             Lead::Nothing if self.organization.is_some() => "organization",
-            Lead::Nothing if filter.action.is_some() => "action",
+            Lead::Nothing if !filter.actions.is_empty() => "action",
             Lead::Nothing if filter.outcome.is_some() => "outcome",
             Lead::Nothing => return format!("{table} e NOT INDEXED"),
         };

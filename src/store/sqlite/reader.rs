@@ -82,6 +82,9 @@ impl Reader {
         cursor: Cursor,
         limit: u32,
     ) -> Result<Page, StoreError> {
+        if let Some(text) = &filter.text {
+            return self.events_holding(text, filter, cursor, limit).await;
+        }
         let mut connection = self.pool.acquire().await?;
         // One more than asked for tells whether there is another page.
         let more = limit.saturating_add(1);
@@ -92,6 +95,36 @@ impl Reader {
         let more = events.len() > limit;
         events.truncate(limit);
         let next = events.last().filter(|_| more).map(|event| event.seq);
+        Ok(Page { events, next })
+    }
+
+    // No index knows what stands in a text. So it looks at a bounded number of rows, and what it looked at
+    // last is where the next page begins.
+    async fn events_holding(
+        &self,
+        text: &str,
+        filter: &Filter,
+        cursor: Cursor,
+        limit: u32,
+    ) -> Result<Page, StoreError> {
+        let mut connection = self.pool.acquire().await?;
+        let mut query = query::numbers(&mut connection, filter, cursor, Filter::LOOKED_AT).await?;
+        let numbers: Vec<i64> = query
+            .build_query_scalar()
+            .fetch_all(&mut *connection)
+            .await?;
+        let more = limit.saturating_add(1);
+        let mut query = query::holding(&numbers, text, cursor, more);
+        let rows = query.build().fetch_all(&mut *connection).await?;
+        let mut events = rows.iter().map(event).collect::<Result<Vec<_>, _>>()?;
+        let limit = usize::try_from(limit).unwrap_or(usize::MAX);
+        let next = if events.len() > limit {
+            events.truncate(limit);
+            events.last().map(|event| event.seq)
+        } else {
+            let looked_at_all = numbers.len() < Filter::LOOKED_AT as usize;
+            numbers.last().copied().filter(|_| !looked_at_all)
+        };
         Ok(Page { events, next })
     }
 

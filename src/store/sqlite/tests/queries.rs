@@ -94,7 +94,7 @@ async fn each_filter_finds_what_it_says() {
         (group(9), vec![3]),
         (
             Filter {
-                action: Some("group.delete".into()),
+                actions: vec!["group.delete".into()],
                 ..all.clone()
             },
             vec![2],
@@ -201,6 +201,37 @@ async fn pages_follow_each_other_without_gap_or_repetition() {
 }
 
 #[tokio::test]
+async fn a_text_is_looked_for_as_it_is_and_a_page_goes_on_where_it_stopped_looking() {
+    let place = Place::new();
+    let (store, _) = place.open().await;
+    for (n, summary) in ["100% \\ of it", "1000 of it", "nothing"]
+        .into_iter()
+        .enumerate()
+    {
+        let mut draft = applied(intent(i64::try_from(n).unwrap()));
+        draft.summary = summary.to_owned();
+        store.complete(draft, vec![]).await.unwrap();
+    }
+    let holding = |text: &str| Filter {
+        text: Some(text.to_owned()),
+        ..Filter::default()
+    };
+    assert_eq!(found(&store, holding("100% \\ OF")).await, [1]);
+    assert_eq!(found(&store, holding("00")).await, [2, 1]);
+    assert_eq!(found(&store, holding("_")).await, [0; 0]);
+    assert_eq!(
+        found(&store, holding("/api/v9/ORGANIZATIONS")).await,
+        [3, 2, 1]
+    );
+    let page = store
+        .reader()
+        .events(&holding("of"), None, 1)
+        .await
+        .unwrap();
+    assert_eq!((page.events[0].seq, page.next), (2, Some(2)));
+}
+
+#[tokio::test]
 async fn an_event_is_found_by_its_id() {
     let place = Place::new();
     let (store, _) = place.open().await;
@@ -256,7 +287,7 @@ async fn no_filter_walks_the_whole_table_or_sorts_it() {
         ),
         (
             Filter {
-                action: Some("a".into()),
+                actions: vec!["a".into()],
                 ..all.clone()
             },
             "by_action",
@@ -345,7 +376,7 @@ async fn what_is_asked_together_is_one_walk_along_an_index() {
         (
             Filter {
                 organization: None,
-                action: Some("group.update".into()),
+                actions: vec!["group.update".into()],
                 ..both
             },
             "by_action (action=? AND outcome=? AND rowid",
@@ -423,6 +454,9 @@ async fn every_combination_of_filters_finds_what_it_says() {
                 ..Change::member(Kind::Added, UserId(6), None)
             }];
         }
+        if n % 5 == 3 {
+            draft.summary = "100% \\ of it".to_owned();
+        }
         let actor = &mut draft.intent.actor;
         let who = usize::try_from(n % 2).unwrap();
         actor.credential_id = Some(["ab", "cd"][who].repeat(32));
@@ -477,10 +511,15 @@ async fn combinations(store: &SqliteStore, actor: &str) -> usize {
                     || by.user_id.is_some_and(|id| id.0.to_string() == *actor)
                     || (by.credential_id.as_ref()).is_some_and(|id| id.starts_with(actor.as_str()))
             })
+            && filter.within.as_ref().is_none_or(|within| {
+                let organization = event.target.organization_id;
+                organization.is_some_and(|organization| within.contains(&organization))
+            })
+            && (filter.actions.is_empty() || filter.actions.contains(&event.action))
             && filter
-                .action
+                .text
                 .as_ref()
-                .is_none_or(|action| event.action == *action)
+                .is_none_or(|text| event.summary.to_ascii_lowercase().contains(text.as_str()))
             && filter
                 .outcome
                 .as_ref()
@@ -490,16 +529,24 @@ async fn combinations(store: &SqliteStore, actor: &str) -> usize {
                 .is_none_or(|since| event.occurred_at >= crate::clock::rfc3339(since))
     };
     let mut cases = 0;
-    for mask in 0..64_u32 {
+    // What a reader may see, several actions, and a text, with the first actor alone: that is enough time.
+    let masks = if actor == "abab" { 512 } else { 64 };
+    for mask in 0..masks {
         let set = |bit: u32| mask >> bit & 1 == 1;
+        // One action or two, of which one is that of no event.
+        let actions = ["group.update", "group.delete", "group.elsewhere"];
+        let actions = &actions[..usize::from(set(3)) * if set(7) { 3 } else { 1 }];
+        let within = [OrganizationId(1), OrganizationId(3)];
         let filter = Filter {
             organization: set(0).then_some(OrganizationId(1)),
             group: set(1).then_some(GroupId(7)),
             actor: set(2).then(|| actor.to_owned()),
-            action: set(3).then(|| "group.update".to_owned()),
+            within: set(6).then(|| within.to_vec()),
+            actions: actions.iter().map(|&action| action.to_owned()).collect(),
             outcome: set(4).then(|| "applied".to_owned()),
             since: set(5).then(|| at(7_000)),
             until: None,
+            text: set(8).then(|| "brand".to_owned()),
         };
         let mut expected: Vec<_> = everything
             .iter()
@@ -511,7 +558,7 @@ async fn combinations(store: &SqliteStore, actor: &str) -> usize {
             loop {
                 let page = store
                     .reader()
-                    .next_events(&filter, cursor, 4)
+                    .next_events(&filter, cursor, 7)
                     .await
                     .unwrap();
                 walked.extend(page.events.iter().map(|event| event.seq));
