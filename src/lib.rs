@@ -15,7 +15,7 @@
 //! | [`config`] | what can be set, and where it comes from |
 //! | [`domain`] | what it is all about, as values: operations, groups, differences, events, the chain |
 //!
-//! The rest is one thing each: [`body`], [`clock`], [`coding`], [`error`], [`metrics`], [`repeatable`],
+//! The rest is one thing each: [`body`], [`clock`], [`coding`], [`error`], [`export`], [`metrics`], [`repeatable`],
 //! [`secret_file`], [`shutdown`], [`telemetry`], [`upkeep`].
 
 pub mod admin;
@@ -28,6 +28,7 @@ pub mod coding;
 pub mod config;
 pub mod domain;
 pub mod error;
+pub mod export;
 pub mod layers;
 pub mod ledger;
 pub mod metrics;

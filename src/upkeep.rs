@@ -16,6 +16,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::clock::Clock;
 use crate::domain::checkpoint::{Checkpoint, SigningKey};
+use crate::domain::event::Source;
 use crate::domain::own::{self, Operator};
 use crate::domain::row::Link;
 use crate::store::StoreError;
@@ -166,6 +167,7 @@ async fn prune_once(
     let before = now.checked_sub(keep).unwrap_or(Timestamp::MIN);
     let operator = Operator {
         name: None,
+        source: Source::default(),
         by: "CONFIG",
         asked: "audit.retention".to_owned(),
     };

@@ -7,14 +7,12 @@
 
 mod backup;
 mod checkpoint;
-mod csv;
 mod export;
 mod groups;
 mod history;
+mod json;
 mod list;
-pub(super) mod moment;
 mod operator;
-mod pages;
 mod prune;
 mod redact;
 mod show;

@@ -11,11 +11,11 @@ use clap::{Args as ClapArgs, ValueEnum};
 use comfy_table::CellAlignment;
 use jiff::Timestamp;
 
-use super::audit::moment::Moment;
 use super::audit::table::{self, Look};
 use super::audit::text::{plain, time};
 use super::environment::FileArgs;
 use crate::clock::{Clock, rfc3339};
+use crate::domain::moment::Moment;
 use crate::domain::spending::{self, Report, Spending};
 use crate::domain::usage::Counts;
 use crate::store::sqlite::Reader;

@@ -43,6 +43,12 @@ pub enum Action {
     /// The trail was streamed out.
     #[serde(rename = "tollgate.export")]
     TollgateExport,
+    /// Somebody logged in to the admin side, or tried to.
+    #[serde(rename = "tollgate.login")]
+    TollgateLogin,
+    /// Cached lists were dropped.
+    #[serde(rename = "tollgate.purge")]
+    TollgatePurge,
 }
 
 /// How a change ended.
@@ -65,7 +71,7 @@ pub enum Outcome {
 
 impl Action {
     /// All that this version writes.
-    pub const ALL: [Self; 12] = [
+    pub const ALL: [Self; 14] = [
         Self::GroupCreate,
         Self::GroupUpdate,
         Self::GroupPatch,
@@ -78,6 +84,8 @@ impl Action {
         Self::TollgatePrune,
         Self::TollgateRedact,
         Self::TollgateExport,
+        Self::TollgateLogin,
+        Self::TollgatePurge,
     ];
 
     /// As it stands in the column `action`.
@@ -96,6 +104,8 @@ impl Action {
             Self::TollgatePrune => "tollgate.prune",
             Self::TollgateRedact => "tollgate.redact",
             Self::TollgateExport => "tollgate.export",
+            Self::TollgateLogin => "tollgate.login",
+            Self::TollgatePurge => "tollgate.purge",
         }
     }
 

@@ -13,6 +13,8 @@ pub mod event;
 pub mod group;
 pub mod ids;
 pub mod label;
+pub mod life;
+pub mod moment;
 pub mod operations;
 pub mod own;
 pub mod redact;

@@ -9,16 +9,18 @@ use serde_json::{Value, json};
 use super::action::{Action, Outcome};
 use super::endpoint::Touches;
 use super::event::{Actor, Draft, Intent, RequestRecord, ResponseRecord, Source, Target};
-use super::ids::EventId;
+use super::ids::{EventId, OrganizationId};
 
 /// Who did something to the trail, and how it was asked for.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Operator {
-    /// Their name on this machine; `None` for the gateway itself.
+    /// Their name on this machine, or that of their token; `None` for the gateway itself.
     pub name: Option<String>,
-    /// `CLI` for a command, `CONFIG` for what is configured.
+    /// From where, if over the network.
+    pub source: Source,
+    /// `CLI` for a command, `CONFIG` for what is configured, `GET` and its like for the admin side.
     pub by: &'static str,
-    /// The command or the key.
+    /// The command, the key, or the path.
     pub asked: String,
 }
 
@@ -44,6 +46,60 @@ fn counted(count: i64, noun: &str) -> String {
     format!("{count} {noun}{s}")
 }
 
+/// Rows are about to be streamed out, of one organization or of all.
+#[must_use]
+pub fn exporting(
+    operator: &Operator,
+    organization: Option<OrganizationId>,
+    at: Timestamp,
+) -> Intent {
+    let mut intent = intent(Action::TollgateExport, operator, at);
+    intent.target.organization_id = organization;
+    intent
+}
+
+/// So many rows were streamed out, or up to so many where it `failed`: how many of them somebody has got is
+/// not known on this side of a pipe.
+#[must_use]
+pub fn exported(intent: Intent, rows: u64, failed: Option<&str>, now: Timestamp) -> Draft {
+    let rows = counted(i64::try_from(rows).unwrap_or(i64::MAX), "event");
+    let (outcome, summary) = match failed {
+        None => (Outcome::Applied, format!("exported {rows}")),
+        Some(why) => (
+            Outcome::Partial,
+            format!("exported up to {rows}, then failed: {why}"),
+        ),
+    };
+    done(intent, outcome, None, summary, now)
+}
+
+/// Somebody logged in to the admin side.
+#[must_use]
+pub fn logged_in(operator: &Operator, at: Timestamp) -> Draft {
+    let intent = intent(Action::TollgateLogin, operator, at);
+    done(intent, Outcome::Applied, None, "logged in".to_owned(), at)
+}
+
+/// Somebody tried to log in to the admin side, with what is no token.
+#[must_use]
+pub fn login_refused(operator: &Operator, at: Timestamp) -> Draft {
+    let intent = intent(Action::TollgateLogin, operator, at);
+    let summary = "tried to log in with a wrong token".to_owned();
+    done(intent, Outcome::Rejected, None, summary, at)
+}
+
+/// Cached lists were dropped, of one organization or of all.
+#[must_use]
+pub fn purged(operator: &Operator, organization: Option<OrganizationId>, at: Timestamp) -> Draft {
+    let mut intent = intent(Action::TollgatePurge, operator, at);
+    intent.target.organization_id = organization;
+    let summary = match organization {
+        Some(id) => format!("dropped the cached lists of organization {id}"),
+        None => "dropped all cached lists".to_owned(),
+    };
+    done(intent, Outcome::Applied, None, summary, at)
+}
+
 fn event(
     action: Action,
     operator: &Operator,
@@ -51,34 +107,49 @@ fn event(
     summary: String,
     at: Timestamp,
 ) -> Draft {
-    Draft {
-        intent: Intent {
-            id: EventId::new(),
-            occurred_at: at,
-            action,
-            actor: Actor {
-                name: operator.name.clone(),
-                tool: Some("tollgate".to_owned()),
-                ..Actor::default()
-            },
-            source: Source::default(),
-            target: Target::default(),
-            request: RequestRecord {
-                method: operator.by.to_owned(),
-                path: operator.asked.clone(),
-                ..RequestRecord::default()
-            },
-            touches: Touches::Nothing,
-            flags: vec![],
+    let intent = intent(action, operator, at);
+    done(intent, Outcome::Applied, Some(after), summary, at)
+}
+
+fn intent(action: Action, operator: &Operator, at: Timestamp) -> Intent {
+    Intent {
+        id: EventId::new(),
+        occurred_at: at,
+        action,
+        actor: Actor {
+            name: operator.name.clone(),
+            tool: Some("tollgate".to_owned()),
+            ..Actor::default()
         },
-        completed_at: at,
-        duration_ms: 0,
-        outcome: Outcome::Applied,
+        source: operator.source.clone(),
+        target: Target::default(),
+        request: RequestRecord {
+            method: operator.by.to_owned(),
+            path: operator.asked.clone(),
+            ..RequestRecord::default()
+        },
+        touches: Touches::Nothing,
+        flags: vec![],
+    }
+}
+
+fn done(
+    intent: Intent,
+    outcome: Outcome,
+    after: Option<Value>,
+    summary: String,
+    now: Timestamp,
+) -> Draft {
+    Draft {
+        duration_ms: (now.as_millisecond() - intent.occurred_at.as_millisecond()).max(0),
+        completed_at: now,
+        outcome,
         response: ResponseRecord::default(),
         before: None,
-        after: Some(after),
+        after,
         changes: vec![],
         relations: vec![],
         summary,
+        intent,
     }
 }

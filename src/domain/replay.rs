@@ -12,6 +12,7 @@
 //!
 //! Pure: [`Step::of`] picks out of an event what it says of one group, [`at`] puts steps together.
 
+use serde::Serialize;
 use serde_json::Value;
 
 use super::diff::{Change, Field, Kind};
@@ -44,6 +45,30 @@ pub struct Facts {
     pub permissions: Option<Value>,
 }
 
+/// A group that existed, as JSON and CSV readers get it. `null` is what nobody knows.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct Standing {
+    /// Which group.
+    pub group_id: GroupId,
+    /// Its name.
+    pub name: Option<String>,
+    /// Its members, sorted by number.
+    pub users: Option<Vec<Named>>,
+    /// Its workspaces, sorted.
+    pub workspaces: Option<Vec<WorkspaceId>>,
+    /// What it permits.
+    pub permissions: Option<Value>,
+}
+
+/// A member of a [`Standing`] group.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Named {
+    /// Who.
+    pub user_id: UserId,
+    /// Their name, if anybody told.
+    pub name: Option<String>,
+}
+
 /// What an event did to one group.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Step {
@@ -64,6 +89,28 @@ pub fn at(earlier: &[Step], later: &[Step], now: State) -> State {
         return state;
     }
     state.or(later.iter().rev().fold(now, State::undone))
+}
+
+// === impl Standing ===
+
+impl Standing {
+    /// A group and what is known of it.
+    #[must_use]
+    pub fn of(group_id: GroupId, facts: Facts) -> Self {
+        let named = |member: Member| Named {
+            user_id: member.id,
+            name: member.name,
+        };
+        Self {
+            group_id,
+            name: facts.name,
+            users: facts
+                .users
+                .map(|users| users.into_iter().map(named).collect()),
+            workspaces: facts.workspaces,
+            permissions: facts.permissions,
+        }
+    }
 }
 
 // === impl Step ===

@@ -5,6 +5,7 @@
 
 pub mod filter;
 pub mod memory;
+pub mod pages;
 pub mod sqlite;
 pub mod stored;
 #[cfg(test)]

@@ -14,19 +14,18 @@ use clap::{Args, ValueEnum};
 use indicatif::{ProgressBar, ProgressStyle};
 use tempfile::NamedTempFile;
 
-use super::csv::Csv;
-use super::pages::{Pages, write_line};
+use super::json::write_line;
+use super::operator::operator;
 use super::table::Look;
+use super::text::as_told;
 use super::which::Which;
 use crate::clock::Clock;
-use crate::domain::action::{Action, Outcome};
-use crate::domain::endpoint::Touches;
-use crate::domain::event::{
-    Actor, Draft, Event, Intent, RequestRecord, ResponseRecord, Source, Target,
-};
-use crate::domain::ids::EventId;
+use crate::domain::event::Event;
+use crate::domain::own;
+use crate::export::Csv;
 use crate::store::Trail as _;
 use crate::store::filter::Cursor;
+use crate::store::pages::Pages;
 use crate::store::sqlite::{Reader, SqliteStore};
 
 #[derive(Args, Debug)]
@@ -67,7 +66,7 @@ pub(super) async fn run(
     let (store, _) = SqliteStore::open(database, clock.clone())
         .await
         .map_err(cannot_record)?;
-    let intent = intent(args, clock);
+    let intent = own::exporting(&operator(args.words()), args.which.org, clock.now());
     store.intend(intent.clone()).await.map_err(cannot_record)?;
 
     let mut rows = 0;
@@ -78,9 +77,9 @@ pub(super) async fn run(
         }
         Some(path) => into_file(args, path, reader, last, &mut rows, clock).await,
     };
-    let recorded = store
-        .complete(draft(intent, rows, &exported, clock), vec![])
-        .await;
+    let failed = exported.as_ref().err().map(|error| format!("{error:#}"));
+    let draft = own::exported(intent, rows, failed.as_deref(), clock.now());
+    let recorded = store.complete(draft, vec![]).await;
     store.close().await;
     exported?;
     recorded.context("the export is done, but could not be recorded")
@@ -189,14 +188,14 @@ async fn stream(
             }
         }
         Format::Csv => {
-            let mut csv = Csv::to(&mut *out, terminal)?;
+            let mut csv = Csv::to(&mut *out, as_told(terminal))?;
             while let Some(events) = next(&mut pages, last, &bar).await? {
                 for event in &events {
                     csv.event(event)?;
                     *rows += 1;
                 }
             }
-            csv.end()?;
+            csv.flush()?;
         }
     }
     out.flush()?;
@@ -231,58 +230,6 @@ fn progress(last: i64) -> ProgressBar {
     match ProgressStyle::with_template(style) {
         Ok(style) => bar.with_style(style),
         Err(_) => bar,
-    }
-}
-
-// === what is recorded ===
-
-fn intent(args: &ExportArgs, clock: &Clock) -> Intent {
-    Intent {
-        id: EventId::new(),
-        occurred_at: clock.now(),
-        action: Action::TollgateExport,
-        actor: Actor {
-            name: whoami::username().ok(),
-            tool: Some("tollgate".into()),
-            ..Actor::default()
-        },
-        source: Source::default(),
-        target: Target {
-            organization_id: args.which.org,
-            ..Target::default()
-        },
-        request: RequestRecord {
-            method: "CLI".into(),
-            path: args.words(),
-            ..RequestRecord::default()
-        },
-        touches: Touches::Nothing,
-        flags: vec![],
-    }
-}
-
-fn draft(intent: Intent, rows: u64, exported: &anyhow::Result<()>, clock: &Clock) -> Draft {
-    let now = clock.now();
-    let noun = if rows == 1 { "event" } else { "events" };
-    let (outcome, summary) = match exported {
-        Ok(()) => (Outcome::Applied, format!("exported {rows} {noun}")),
-        // How many of them somebody has got is not known to this side of the pipe.
-        Err(error) => (
-            Outcome::Partial,
-            format!("exported up to {rows} {noun}, then failed: {error:#}"),
-        ),
-    };
-    Draft {
-        duration_ms: (now.as_millisecond() - intent.occurred_at.as_millisecond()).max(0),
-        completed_at: now,
-        outcome,
-        response: ResponseRecord::default(),
-        before: None,
-        after: None,
-        changes: vec![],
-        relations: vec![],
-        summary,
-        intent,
     }
 }
 

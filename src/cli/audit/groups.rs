@@ -3,15 +3,14 @@
 use std::io::Write;
 
 use clap::{Args, ValueEnum};
-use serde_json::{Value, json};
 
-use super::moment::Moment;
-use super::pages::{write_line, write_pretty};
+use super::json::{write_line, write_pretty};
 use super::table::{Look, empty, lines};
 use super::text::plain;
 use crate::clock::Clock;
 use crate::domain::ids::{GroupId, OrganizationId};
-use crate::domain::replay::{Facts, State};
+use crate::domain::moment::Moment;
+use crate::domain::replay::{Facts, Standing, State};
 use crate::store::sqlite::Reader;
 
 const NOT_KNOWN: &str = "not known";
@@ -81,13 +80,13 @@ pub(super) async fn run(
         Format::Json => {
             let all: Vec<_> = groups
                 .iter()
-                .map(|(id, facts)| as_json(*id, facts))
+                .map(|(id, facts)| Standing::of(*id, facts.clone()))
                 .collect();
             write_pretty(out, &all)?;
         }
         Format::Ndjson => {
             for (id, facts) in &groups {
-                write_line(out, &as_json(*id, facts))?;
+                write_line(out, &Standing::of(*id, facts.clone()))?;
             }
         }
     }
@@ -120,21 +119,4 @@ fn told(elements: Option<Vec<String>>, none: &str) -> String {
         Some(elements) if elements.is_empty() => none.to_owned(),
         Some(elements) => plain(&elements.join(", ")).into_owned(),
     }
-}
-
-// `null` is what nobody knows.
-fn as_json(id: GroupId, facts: &Facts) -> Value {
-    let users = facts.users.as_ref().map(|users| {
-        let users = users
-            .iter()
-            .map(|member| json!({ "user_id": member.id, "name": member.name }));
-        users.collect::<Vec<_>>()
-    });
-    json!({
-        "group_id": id,
-        "name": facts.name,
-        "users": users,
-        "workspaces": facts.workspaces,
-        "permissions": facts.permissions,
-    })
 }

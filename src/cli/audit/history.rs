@@ -2,16 +2,14 @@
 
 use std::io::Write;
 
-use clap::{Args, ValueEnum};
-use serde_json::{Value, json};
-
-use super::pages::{Pages, write_line, write_pretty};
+use super::json::{write_line, write_pretty};
 use super::table::{Column, Look, table_as};
-use crate::domain::diff::{Change, sentence};
-use crate::domain::event::Event;
 use crate::domain::ids::{GroupId, OrganizationId};
+use crate::domain::life;
 use crate::store::filter::{Cursor, Filter};
+use crate::store::pages::Pages;
 use crate::store::sqlite::Reader;
+use clap::{Args, ValueEnum};
 
 // One group's name is at the top of mind, and its changes name it where it got another.
 const COLUMNS: [Column; 6] = [
@@ -70,7 +68,7 @@ pub(super) async fn run(
             let organization = event.target.organization_id;
             organization.is_none_or(|organization| organization == args.organization)
         });
-        let parts = ours.map(|event| part(event, args.group));
+        let parts = ours.map(|event| life::part(event, args.group));
         match args.format {
             Format::Ndjson => {
                 for event in parts {
@@ -91,28 +89,4 @@ pub(super) async fn run(
         Format::Ndjson => {}
     }
     Ok(())
-}
-
-// What an event says of this group alone.
-fn part(mut event: Event, group: GroupId) -> Event {
-    if event.target.group_id.is_some() {
-        return event;
-    }
-    let all: Vec<Change> = serde_json::from_value(event.changes.clone()).unwrap_or_default();
-    let changes: Vec<_> = all
-        .into_iter()
-        .filter(|change| change.group_id == Some(group))
-        .collect();
-    let name = changes.iter().find_map(|change| change.group_name.clone());
-    let summary = sentence(name.as_deref(), &changes);
-    if !summary.is_empty() {
-        event.summary = summary;
-    }
-    event.changes = json!(changes);
-    event.target.group_id = Some(group);
-    event.target.group_name = name;
-    let of_this = |state: &Value| state["group_id"] == json!(group);
-    event.before = event.before.filter(of_this);
-    event.after = event.after.filter(of_this);
-    event
 }

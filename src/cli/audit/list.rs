@@ -4,12 +4,14 @@ use std::io::Write;
 
 use clap::{Args, ValueEnum};
 
-use super::csv::Csv;
-use super::pages::{Pages, write_line, write_pretty};
+use super::json::{write_line, write_pretty};
 use super::table::{Look, USUAL, table_as};
+use super::text::as_told;
 use super::which::Which;
 use crate::clock::Clock;
+use crate::export::Csv;
 use crate::store::filter::Cursor;
+use crate::store::pages::Pages;
 use crate::store::sqlite::Reader;
 
 #[derive(Args, Debug)]
@@ -72,13 +74,13 @@ pub(super) async fn run(
             }
         }
         Format::Csv => {
-            let mut csv = Csv::to(out, look.now.is_some())?;
+            let mut csv = Csv::to(out, as_told(look.now.is_some()))?;
             while let Some(events) = pages.next().await? {
                 for event in events {
                     csv.event(&event)?;
                 }
             }
-            csv.end()?;
+            csv.flush()?;
         }
     }
     Ok(())

@@ -5,9 +5,9 @@ use std::path::Path;
 
 use clap::Args;
 
-use super::moment::Moment;
 use super::operator::operator;
 use crate::clock::{Clock, rfc3339};
+use crate::domain::moment::Moment;
 use crate::domain::own;
 use crate::store::sqlite::SqliteStore;
 

@@ -7,7 +7,7 @@ use anyhow::{anyhow, bail};
 use clap::{Args, ValueEnum};
 use serde_json::Value;
 
-use super::pages::write_pretty;
+use super::json::write_pretty;
 use super::text::{plain, who};
 use crate::domain::diff::{Change, Field, Kind};
 use crate::domain::event::Event;

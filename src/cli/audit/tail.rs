@@ -16,7 +16,7 @@ use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use tokio::time::{MissedTickBehavior, interval};
 use unicode_width::{UnicodeWidthChar as _, UnicodeWidthStr as _};
 
-use super::pages::write_line;
+use super::json::write_line;
 use super::table::{Look, colour_of_outcome};
 use super::text::{plain, time, who_with_what};
 use super::which::Which;

@@ -161,7 +161,7 @@ async fn a_spreadsheet_computes_nothing() {
     let text = audit(&path, "list --format csv").await.unwrap();
     let mut csv = ::csv::Reader::from_reader(text.as_bytes());
     let column = |name| {
-        super::csv::CSV_COLUMNS
+        crate::export::COLUMNS
             .iter()
             .position(|(of, _)| *of == name)
             .unwrap()

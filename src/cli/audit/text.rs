@@ -39,6 +39,15 @@ pub(in crate::cli) fn plain(text: &str) -> Cow<'_, str> {
     Cow::Owned(plain)
 }
 
+/// How what came from outside is shown: as it is, or [`plain`] where it would drive a terminal.
+pub(super) fn as_told(terminal: bool) -> fn(&str) -> Cow<'_, str> {
+    if terminal {
+        plain
+    } else {
+        |text| Cow::Borrowed(text)
+    }
+}
+
 // Controls, and what Unicode lets a program ignore: marks of direction, fillers, joiners, tags.
 fn is_hidden(char: char) -> bool {
     char.is_control()

@@ -5,10 +5,10 @@ use std::io::{self, Write as _};
 use clap::Args;
 use clap::builder::PossibleValuesParser;
 
-use super::moment::Moment;
 use crate::clock::Clock;
 use crate::domain::action::Action;
 use crate::domain::ids::{GroupId, OrganizationId};
+use crate::domain::moment::Moment;
 use crate::store::filter::Filter;
 
 /// Only events that meet all of these.

@@ -83,6 +83,7 @@ async fn a_stranger_verifies_what_was_pruned_and_redacted_and_finds_what_was_for
     let (store, _) = place.open().await;
     let operator = crate::domain::own::Operator {
         name: Some("root".into()),
+        source: crate::domain::event::Source::default(),
         by: "CLI",
         asked: "audit".into(),
     };

@@ -9,6 +9,7 @@ use crate::store::suite::at;
 fn event(removal: &Removal) -> Draft {
     let operator = Operator {
         name: Some("root".into()),
+        source: crate::domain::event::Source::default(),
         by: "CLI",
         asked: "audit prune".into(),
     };

@@ -83,6 +83,7 @@ async fn place() -> Place {
 fn operator() -> Operator {
     Operator {
         name: Some("root".into()),
+        source: crate::domain::event::Source::default(),
         by: "CLI",
         asked: "audit redact".into(),
     }

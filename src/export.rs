@@ -1,48 +1,65 @@
 //! Events as a spreadsheet takes them: a header, a row an event, nothing that computes.
 
+use std::borrow::Cow;
 use std::io::{self, Write};
 
 use serde_json::Value;
 
-use super::text::plain;
 use crate::domain::event::Event;
 
 /// Writes events as CSV.
-pub(super) struct Csv<W: Write> {
-    csv: ::csv::Writer<W>,
-    terminal: bool,
+#[derive(Debug)]
+pub struct Csv<W: Write> {
+    csv: csv::Writer<W>,
+    told: fn(&str) -> Cow<'_, str>,
 }
 
 // === impl Csv ===
 
 impl<W: Write> Csv<W> {
-    /// Begins with the names of the columns. On a `terminal`, what would drive it is escaped.
-    pub(super) fn to(out: W, terminal: bool) -> anyhow::Result<Self> {
-        let mut csv = ::csv::Writer::from_writer(out);
-        csv.write_record(CSV_COLUMNS.map(|(name, _)| name))
-            .map_err(told)?;
-        Ok(Self { csv, terminal })
+    /// Begins with the names of the columns. What a cell says goes through `told`, which may escape what
+    /// a reader must not see as it is.
+    ///
+    /// # Errors
+    ///
+    /// When `out` cannot be written.
+    pub fn to(out: W, told: fn(&str) -> Cow<'_, str>) -> io::Result<Self> {
+        let mut csv = csv::Writer::from_writer(out);
+        csv.write_record(COLUMNS.map(|(name, _)| name))
+            .map_err(as_io)?;
+        Ok(Self { csv, told })
     }
 
     /// One row.
-    pub(super) fn event(&mut self, event: &Event) -> anyhow::Result<()> {
-        let mut record = record(event)?;
-        if self.terminal {
-            for cell in &mut record {
-                *cell = plain(cell).into_owned();
-            }
-        }
-        Ok(self.csv.write_record(record).map_err(told)?)
+    ///
+    /// # Errors
+    ///
+    /// When `out` cannot be written.
+    pub fn event(&mut self, event: &Event) -> io::Result<()> {
+        let record = record(event)?;
+        let cells = record.iter().map(|cell| (self.told)(cell));
+        let cells: Vec<_> = cells.collect();
+        let cells = cells.iter().map(|cell| cell.as_bytes());
+        self.csv.write_record(cells).map_err(as_io)
     }
 
     /// Hands on what is still held back.
-    pub(super) fn end(mut self) -> anyhow::Result<()> {
-        Ok(self.csv.flush()?)
+    ///
+    /// # Errors
+    ///
+    /// When `out` cannot be written.
+    pub fn flush(&mut self) -> io::Result<()> {
+        self.csv.flush()
+    }
+
+    /// Where it writes to.
+    pub fn get_ref(&self) -> &W {
+        self.csv.get_ref()
     }
 }
 
-// The names of the table's columns, and where each is in an event's JSON.
-pub(super) const CSV_COLUMNS: [(&str, &str); 35] = [
+/// The names of the table's columns, and where each is in an event's JSON.
+pub const COLUMNS: [(&str, &str); 35] = [
     ("seq", "/seq"),
     ("id", "/id"),
     ("occurred_at", "/occurred_at"),
@@ -81,21 +98,21 @@ pub(super) const CSV_COLUMNS: [(&str, &str); 35] = [
 ];
 
 // The writer's own error, by which a reader that hung up is known.
-fn told(error: ::csv::Error) -> io::Error {
+fn as_io(error: csv::Error) -> io::Error {
     match error.into_kind() {
-        ::csv::ErrorKind::Io(error) => error,
+        csv::ErrorKind::Io(error) => error,
         other => io::Error::other(format!("{other:?}")),
     }
 }
 
-fn record(event: &Event) -> anyhow::Result<Vec<String>> {
+fn record(event: &Event) -> io::Result<Vec<String>> {
     let json = serde_json::to_value(event)?;
     let cell = |(_, place): &(&str, &str)| match json.pointer(place) {
         None | Some(Value::Null) => String::new(),
         Some(Value::String(text)) => inert(text),
         Some(other) => other.to_string(),
     };
-    Ok(CSV_COLUMNS.iter().map(cell).collect())
+    Ok(COLUMNS.iter().map(cell).collect())
 }
 
 // A spreadsheet computes what begins like a formula; behind an apostrophe it is text.

@@ -8,7 +8,7 @@ use jiff::{SignedDuration, Timestamp};
 
 /// A point in time, perhaps said from now.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(in crate::cli) enum Moment {
+pub enum Moment {
     /// This long ago.
     Ago(SignedDuration),
     /// Then.
@@ -19,7 +19,8 @@ pub(in crate::cli) enum Moment {
 
 impl Moment {
     /// Which time that is.
-    pub(in crate::cli) fn before(self, now: Timestamp) -> Timestamp {
+    #[must_use]
+    pub fn before(self, now: Timestamp) -> Timestamp {
         match self {
             // Further back than time goes is the beginning of time.
             Self::Ago(duration) => now.checked_sub(duration).unwrap_or(Timestamp::MIN),
