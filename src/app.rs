@@ -10,6 +10,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::Context as _;
+use axum::extract::ConnectInfo;
 use http::{Request, Response, Uri};
 use jiff::{SignedDuration, Timestamp};
 use tokio::net::TcpListener;
@@ -20,7 +21,7 @@ use tokio_util::task::TaskTracker;
 use tower::util::{BoxCloneSyncService, MapRequest};
 use tower::{Service, ServiceExt as _};
 
-use crate::admin::{self, Admin, Readiness, Token};
+use crate::admin::{self, Access, Admin, Principal, Readiness, Slots, Token, Tokens};
 use crate::body::Body;
 use crate::cache::epochs::Epochs;
 use crate::cache::fills::Fills;
@@ -29,7 +30,7 @@ use crate::cache::lists::Lists;
 use crate::cache::tags::Tags;
 use crate::cache::verdict::Freshness;
 use crate::clock::Clock;
-use crate::config::{Config, Pace, Retention};
+use crate::config::{Config, Pace, Retention, Role};
 use crate::domain::action::Outcome;
 use crate::domain::caller::Key;
 use crate::domain::checkpoint::SigningKey;
@@ -54,7 +55,7 @@ use crate::watch::{self, Watch};
 /// See the [module](self).
 pub struct App {
     proxy: (TcpListener, Proxy),
-    admin: (TcpListener, axum::Router),
+    admin: (TcpListener, Admin),
     new_token: Option<String>,
     limits: ServerLimits,
     store: SqliteStore,
@@ -92,7 +93,7 @@ impl App {
             );
         }
         let key = Key::new(&secret);
-        let (token, new_token) = admin_token(&config)?;
+        let (tokens, new_token) = admin_tokens(&config)?;
         let metrics = Metrics::new();
         let (store, recovered) = SqliteStore::open(database, clock.clone())
             .await
@@ -185,14 +186,21 @@ impl App {
         };
         let proxy_listener = bind("listen.proxy", config.listen.proxy).await?;
         let admin_listener = bind("listen.admin", config.listen.admin).await?;
-        let admin = admin::router(Admin {
-            token,
+        let admin = Admin {
+            access: Access::new(tokens, config.listen.tls_cert.is_some()),
             metrics: metrics.clone(),
             public_metrics: config.admin.public_metrics,
-            readiness: Readiness::new(trail),
+            readiness: Readiness::new(Arc::clone(&trail)),
+            reader: store.reader().clone(),
+            trail,
+            heads: store.heads(),
+            lists: cache.lists.clone(),
             keeper: keeper.clone(),
             clock: clock.clone(),
-        });
+            slots: Slots::default(),
+            tasks: tasks.clone(),
+            stop: CancellationToken::new(),
+        };
         let signing = SigningKey::of(&key);
         let signer = Signer::new(store.clone(), signing, clock.clone(), Due::default()).await?;
         let retention = (config.audit.retention, clock.clone());
@@ -289,9 +297,11 @@ impl App {
         let (listener, service) = proxy;
         let proxy = Server::new(listener, limits)
             .run(move |peer| told(service.clone(), peer), stop.clone());
-        let (listener, router) = admin;
-        let admin =
-            Server::new(listener, limits).run(move |_| served(router.clone()), stop.clone());
+        let (listener, mut admin) = admin;
+        admin.stop = stop.clone();
+        let router = admin::router(admin);
+        let admin = Server::new(listener, limits)
+            .run(move |peer| served(router.clone(), peer), stop.clone());
         let old = prune(store.clone(), retention, stop.clone());
         // One grace for all: connections first, then what their callers left behind.
         let (deadline, (), (), (), (), ()) = tokio::join!(
@@ -339,13 +349,17 @@ fn told(
         })
 }
 
-// The admin side's routes, as what a server serves.
+// The admin side's routes, as what a server serves to a peer.
 fn served(
     router: axum::Router,
+    peer: SocketAddr,
 ) -> impl Service<Request<Body>, Response = Response<Body>, Error = Infallible, Future: Send> + Clone
 {
     router
-        .map_request(|request: Request<Body>| request.map(axum::body::Body::new))
+        .map_request(move |mut request: Request<Body>| {
+            request.extensions_mut().insert(ConnectInfo(peer));
+            request.map(axum::body::Body::new)
+        })
         .map_response(|answer: Response<axum::body::Body>| answer.map(Body::boxed))
 }
 
@@ -381,15 +395,39 @@ async fn bind(key: &str, address: SocketAddr) -> anyhow::Result<TcpListener> {
     })
 }
 
-fn admin_token(config: &Config) -> anyhow::Result<(Token, Option<String>)> {
-    if let Some(token) = &config.admin.token {
-        return Ok((Token::new(token.expose()), None));
+// Those who may see the admin side; and the administrator's token, if it was made just now.
+fn admin_tokens(config: &Config) -> anyhow::Result<(Tokens, Option<String>)> {
+    let (text, is_new) = match &config.admin.token {
+        Some(token) => (token.expose().to_owned(), false),
+        None => {
+            // Beside the key: both are this gateway's own, and a container keeps both in its volume.
+            let path: PathBuf = config.identity.key_file.with_file_name(TOKEN_FILE);
+            let (secret, is_new) = secret_file::read_or_make(&path, "the admin token's file")?;
+            (hex::encode(secret), is_new)
+        }
+    };
+    let administrator = Principal {
+        name: "admin".into(),
+        role: Role::Admin,
+        organizations: None,
+    };
+    let mut tokens = vec![(Token::new(&text), administrator)];
+    for further in &config.admin.tokens {
+        let what = format!("the token_file of [[admin.tokens]] {:?}", further.name);
+        let token = Token::new(&secret_file::read_line(&further.token_file, &what)?);
+        secret_file::warn_if_shared(&further.token_file, &what)?;
+        if tokens.iter().any(|(known, _)| *known == token) {
+            anyhow::bail!("{what} holds the token of somebody else too: give each their own");
+        }
+        let all = further.organizations.is_empty();
+        let principal = Principal {
+            name: further.name.as_str().into(),
+            role: further.role,
+            organizations: (!all).then(|| further.organizations.clone().into()),
+        };
+        tokens.push((token, principal));
     }
-    // Beside the key: both are this gateway's own, and a container keeps both in its volume.
-    let path: PathBuf = config.identity.key_file.with_file_name(TOKEN_FILE);
-    let (secret, new) = secret_file::read_or_make(&path, "the admin token's file")?;
-    let text = hex::encode(secret);
-    Ok((Token::new(&text), new.then_some(text)))
+    Ok((Tokens::new(tokens), is_new.then_some(text)))
 }
 
 fn quota_settings(config: &Config) -> quota::Settings {

@@ -51,10 +51,19 @@ impl<W: Write> Csv<W> {
     pub fn flush(&mut self) -> io::Result<()> {
         self.csv.flush()
     }
+}
 
-    /// Where it writes to.
-    pub fn get_ref(&self) -> &W {
-        self.csv.get_ref()
+impl Csv<Vec<u8>> {
+    /// What was written since the last time.
+    ///
+    /// # Errors
+    ///
+    /// Never, into memory.
+    pub fn take(&mut self) -> io::Result<Vec<u8>> {
+        let empty = csv::Writer::from_writer(Vec::new());
+        let csv = std::mem::replace(&mut self.csv, empty);
+        csv.into_inner()
+            .map_err(|error| io::Error::other(error.to_string()))
     }
 }
 

@@ -1,60 +1,116 @@
-//! The admin side, on a listener of its own: health, readiness and metrics.
+//! The admin side, on a listener of its own: the page, the API, health, readiness and metrics.
 //!
-//! **Guarantee**: all but `/healthz` and `/readyz` (and `/metrics` with `admin.public_metrics`) needs
-//! the bearer token, also what does not exist. The page and the API will stand beside them.
+//! **Guarantee**: all but `/healthz`, `/readyz`, the login and what its form is made of (and `/metrics` with
+//! `admin.public_metrics`) needs a token or a session ([`access`]), also what does not exist.
 
-mod auth;
-mod quota;
+mod access;
+mod api;
+mod edge;
+mod login;
+mod page;
+mod problem;
 mod readiness;
+
+use std::sync::Arc;
 
 use axum::Router;
 use axum::extract::State;
 use axum::http::{StatusCode, header};
+use axum::middleware::{from_fn, from_fn_with_state};
 use axum::response::{IntoResponse, Json, Response};
-use axum::routing::get;
+use axum::routing::{get, post};
 use serde_json::json;
+use tokio::sync::{Semaphore, watch};
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
 
-pub use self::auth::Token;
+pub use self::access::{Access, Principal, Token, Tokens};
+use self::problem::Problem;
 pub use self::readiness::Readiness;
+use crate::cache::lists::Lists;
 use crate::clock::Clock;
+use crate::domain::row::Link;
 use crate::ledger::Keeper;
 use crate::metrics::Metrics;
+use crate::store::Trail;
+use crate::store::sqlite::Reader;
 
-/// What the admin side shows.
+/// What the admin side shows, and to whom. Cloning shares it.
 #[derive(Clone)]
 pub struct Admin {
     /// Who may see it.
-    pub token: Token,
+    pub access: Access,
     /// What is counted.
     pub metrics: Metrics,
     /// Whether `/metrics` needs no token.
     pub public_metrics: bool,
     /// Whether changes can be recorded.
     pub readiness: Readiness,
+    /// The trail, to be read.
+    pub reader: Reader,
+    /// The trail, for what is done here.
+    pub trail: Arc<dyn Trail>,
+    /// The last row that was written.
+    pub heads: watch::Receiver<Option<Link>>,
+    /// The cache, if there is one.
+    pub lists: Option<Lists>,
     /// Who spent the quota.
     pub keeper: Keeper,
     /// What time it is.
     pub clock: Clock,
+    /// How much may be under way.
+    pub slots: Slots,
+    /// What has to end before the process does.
+    pub tasks: TaskTracker,
+    /// When to end.
+    pub stop: CancellationToken,
+}
+
+/// How much may be under way at once of what lasts.
+#[derive(Clone, Debug)]
+pub struct Slots {
+    streams: Arc<Semaphore>,
+    exports: Arc<Semaphore>,
+}
+
+impl Default for Slots {
+    fn default() -> Self {
+        Self {
+            streams: Arc::new(Semaphore::new(256)),
+            // Each has a connection to the database now and then, of the few there are.
+            exports: Arc::new(Semaphore::new(2)),
+        }
+    }
 }
 
 /// The routes.
 pub fn router(admin: Admin) -> Router {
     let open = Router::new()
         .route("/healthz", get(healthz))
-        .route("/readyz", get(readyz));
-    let metrics = Router::new().route("/metrics", get(metrics));
+        .route("/readyz", get(readyz))
+        .route("/login", get(login::form).post(login::log_in))
+        .merge(page::assets());
     let (open, closed) = if admin.public_metrics {
-        (open.merge(metrics), Router::new())
+        (open.route("/metrics", get(all_metrics)), Router::new())
     } else {
-        (open, metrics)
+        (open, Router::new().route("/metrics", get(metrics)))
     };
-    let closed = closed.route("/api/quota", get(quota::get));
-    let token = admin.token.clone();
-    // The fallback too: who has no token does not learn what there is.
+    let (api, document) = api::router().split_for_parts();
     let closed = closed
-        .fallback(not_found)
-        .layer(axum::middleware::from_fn_with_state(token, auth::require));
-    open.merge(closed).with_state(admin)
+        .merge(api)
+        .merge(page::router())
+        .route(
+            "/openapi.json",
+            get(move || api::described(document.clone())),
+        )
+        .route("/logout", post(login::log_out))
+        // These too: who has no token does not learn what there is.
+        .fallback(|| async { Problem::not_found("there is nothing here") })
+        .method_not_allowed_fallback(|| async { Problem::method_not_allowed() })
+        .layer(from_fn_with_state(admin.clone(), access::require));
+    open.merge(closed)
+        .layer(from_fn(edge::edge))
+        .with_state(admin)
 }
 
 async fn healthz() -> &'static str {
@@ -74,16 +130,12 @@ async fn readyz(State(admin): State<Admin>) -> Response {
     }
 }
 
-async fn metrics(State(admin): State<Admin>) -> Response {
-    let kind = "application/openmetrics-text; version=1.0.0; charset=utf-8";
-    ([(header::CONTENT_TYPE, kind)], admin.metrics.text()).into_response()
+async fn metrics(State(admin): State<Admin>, principal: Principal) -> Result<Response, Problem> {
+    principal.may_see_all()?;
+    Ok(all_metrics(State(admin)).await)
 }
 
-async fn not_found() -> Response {
-    auth::problem(
-        StatusCode::NOT_FOUND,
-        "about:blank",
-        "Not Found",
-        "there is nothing here",
-    )
+async fn all_metrics(State(admin): State<Admin>) -> Response {
+    let kind = "application/openmetrics-text; version=1.0.0; charset=utf-8";
+    ([(header::CONTENT_TYPE, kind)], admin.metrics.text()).into_response()
 }

@@ -3,6 +3,7 @@
 //! What is asked of it is decided elsewhere: whether a list may be believed by [`Epochs`], whether it
 //! is fresh by [`verdict`](super::verdict). An outdated list is simply not found.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -13,6 +14,9 @@ use super::epochs::Epochs;
 #[cfg(test)]
 use super::epochs::Safeguard;
 use super::key::CacheKey;
+use crate::domain::action::Outcome;
+use crate::domain::endpoint::Touches;
+use crate::domain::ids::OrganizationId;
 use crate::metrics::Metrics;
 
 /// See the [module](self). Cloning shares it.
@@ -21,6 +25,17 @@ pub struct Lists {
     entries: Cache<CacheKey, Arc<Entry>>,
     epochs: Arc<Epochs>,
     metrics: Metrics,
+}
+
+/// What is kept of one organization.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Kept {
+    /// Which; `None` for lists whose address says a workspace alone.
+    pub organization: Option<OrganizationId>,
+    /// How many lists.
+    pub entries: u64,
+    /// How many bytes they take.
+    pub bytes: u64,
 }
 
 // === impl Lists ===
@@ -67,6 +82,42 @@ impl Lists {
     #[must_use]
     pub fn weight(&self) -> u64 {
         self.entries.weighted_size()
+    }
+
+    /// What is kept, by organization. Looks at each list: for people, not for the way of a request.
+    #[must_use]
+    pub fn by_organization(&self) -> Vec<Kept> {
+        let mut kept: BTreeMap<Option<OrganizationId>, (u64, u64)> = BTreeMap::new();
+        for (key, entry) in &self.entries {
+            let (entries, bytes) = kept.entry(key.list.organization()).or_default();
+            *entries += 1;
+            *bytes += (key.weight() + entry.weight()) as u64;
+        }
+        let kept = kept
+            .into_iter()
+            .map(|(organization, (entries, bytes))| Kept {
+                organization,
+                entries,
+                bytes,
+            });
+        kept.collect()
+    }
+
+    /// Drops what is kept of an organization, with all whose address does not say which it is of; or
+    /// everything. A fetch that is under way is not kept either.
+    pub fn purge(&self, organization: Option<OrganizationId>) {
+        let touched = match organization {
+            Some(organization) => Touches::Organization(organization, None),
+            None => Touches::Everything,
+        };
+        self.epochs.close(touched).land(Outcome::Applied);
+        let is_of = |key: &CacheKey| match (organization, key.list.organization()) {
+            (Some(purged), Some(of)) => purged == of,
+            _ => true,
+        };
+        for (key, _) in self.entries.iter().filter(|(key, _)| is_of(key)) {
+            self.entries.invalidate(&*key);
+        }
     }
 
     /// Makes room now, where lists would else be removed in the next moments.
@@ -137,9 +188,7 @@ mod tests {
     use tokio::time::Instant;
 
     use super::*;
-    use crate::domain::action::Outcome;
-    use crate::domain::endpoint::{List, Touches};
-    use crate::domain::ids::OrganizationId;
+    use crate::domain::endpoint::List;
     use crate::layers::testing;
 
     const LIST: List = List::Organization(OrganizationId(1));

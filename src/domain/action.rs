@@ -160,6 +160,15 @@ impl fmt::Display for Action {
 // === impl Outcome ===
 
 impl Outcome {
+    /// All that there are.
+    pub const ALL: [Self; 5] = [
+        Self::Applied,
+        Self::Partial,
+        Self::Rejected,
+        Self::Unknown,
+        Self::NotSent,
+    ];
+
     /// As it stands in the column `outcome`.
     #[must_use]
     pub fn as_str(self) -> &'static str {

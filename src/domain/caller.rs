@@ -33,7 +33,7 @@ pub struct Credential {
 pub struct Fingerprint([u8; 32]);
 
 /// The person behind a credential, as upstream's `GET /me` tells.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
 pub struct Person {
     /// Their number.
     pub user_id: Option<UserId>,

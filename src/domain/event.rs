@@ -6,6 +6,7 @@
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
+use utoipa::ToSchema;
 
 use super::action::{Action, Outcome};
 use super::diff::Change;
@@ -64,7 +65,7 @@ pub enum RelationKind {
 }
 
 /// Who asked for a change.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct Actor {
     /// The keyed hash of the credential, in hexadecimal; the one part that is always known.
     pub credential_id: Option<String>,
@@ -81,7 +82,7 @@ pub struct Actor {
 }
 
 /// From where a change was asked for.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct Source {
     /// The caller's address.
     pub ip: Option<String>,
@@ -92,7 +93,7 @@ pub struct Source {
 }
 
 /// What a change touches, as far as the request says.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct Target {
     /// The organization.
     pub organization_id: Option<OrganizationId>,
@@ -109,7 +110,7 @@ pub struct Target {
 }
 
 /// The request, without anything secret: codes in `path` and `query` are keyed hashes already.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct RequestRecord {
     /// The method as it came.
     pub method: String,
@@ -125,7 +126,7 @@ pub struct RequestRecord {
 }
 
 /// Upstream's answer.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct ResponseRecord {
     /// Its status.
     pub status: Option<u16>,
@@ -184,7 +185,7 @@ pub struct Draft {
 }
 
 /// A recorded event, as `audit show` and the API give it.
-#[derive(Clone, Debug, PartialEq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, ToSchema)]
 pub struct Event {
     /// Its place in the trail, without gaps.
     pub seq: i64,

@@ -14,6 +14,7 @@
 
 use serde::Serialize;
 use serde_json::Value;
+use utoipa::ToSchema;
 
 use super::diff::{Change, Field, Kind};
 use super::event::Event;
@@ -46,7 +47,7 @@ pub struct Facts {
 }
 
 /// A group that existed, as JSON and CSV readers get it. `null` is what nobody knows.
-#[derive(Clone, Debug, PartialEq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, ToSchema)]
 pub struct Standing {
     /// Which group.
     pub group_id: GroupId,
@@ -61,7 +62,7 @@ pub struct Standing {
 }
 
 /// A member of a [`Standing`] group.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, ToSchema)]
 pub struct Named {
     /// Who.
     pub user_id: UserId,

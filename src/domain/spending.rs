@@ -7,6 +7,7 @@ use std::collections::{BTreeMap, HashMap};
 
 use jiff::{SignedDuration, Timestamp};
 use serde::Serialize;
+use utoipa::ToSchema;
 
 use super::caller::Person;
 use super::ids::{OrganizationId, UserId, WorkspaceId};
@@ -26,14 +27,14 @@ pub struct Ledger {
 }
 
 /// What everybody spent.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, ToSchema)]
 pub struct Report {
     /// By person and quota.
     pub people: Vec<Spending>,
 }
 
 /// What one person spent of one quota.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, ToSchema)]
 pub struct Spending {
     /// The person, if upstream told.
     pub person: Option<Person>,
@@ -58,7 +59,7 @@ pub struct Spending {
 }
 
 /// What a tool asked for in an hour.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, ToSchema)]
 pub struct Hour {
     /// When it began.
     pub hour: Timestamp,

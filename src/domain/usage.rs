@@ -44,7 +44,7 @@ pub enum Use {
 }
 
 /// How many requests.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, utoipa::ToSchema)]
 pub struct Counts {
     /// Sent upstream.
     pub upstream: i64,

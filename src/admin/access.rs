@@ -1,0 +1,234 @@
+//! Who may see and do what.
+//!
+//! **Guarantees**: nothing behind [`require`] is reached without a token, or a session that was begun with
+//! one; also what does not exist, so that a stranger does not learn what does. A token for some
+//! organizations sees nothing of others: [`Principal::sees`] and [`Principal::within`] are the two questions
+//! that every answer asks. Wrong tokens are counted by address, and above a bound not even looked at.
+//! What changes state is taken from our own pages alone where the browser sends a cookie by itself.
+
+mod attempts;
+mod origin;
+mod sessions;
+mod source;
+mod tokens;
+
+use std::net::IpAddr;
+use std::sync::Arc;
+
+use axum::extract::{FromRequestParts, Request, State};
+use axum::http::request::Parts;
+use axum::http::{HeaderMap, Method, header};
+use axum::middleware::Next;
+use axum::response::{IntoResponse, Redirect, Response};
+use axum_extra::extract::CookieJar;
+
+pub(super) use self::attempts::WINDOW;
+use self::attempts::{Attempts, address_of};
+pub(super) use self::origin::is_foreign;
+pub(super) use self::sessions::COOKIE;
+use self::sessions::Sessions;
+pub(super) use self::source::Source;
+pub use self::tokens::{Token, Tokens};
+use super::Admin;
+use super::edge::accepts_page;
+use super::problem::Problem;
+use crate::config::Role;
+use crate::domain::event::Event;
+use crate::domain::ids::OrganizationId;
+
+/// Who is known, and how.
+#[derive(Clone, Debug)]
+pub struct Access {
+    tokens: Tokens,
+    pub(super) sessions: Sessions,
+    attempts: Attempts,
+}
+
+/// Whoever has one of the tokens.
+#[derive(Clone, Debug)]
+pub struct Principal {
+    /// Whose token it is, as the trail names it.
+    pub name: Arc<str>,
+    /// What it allows.
+    pub role: Role,
+    /// The organizations it is for; `None`: all, and what belongs to none.
+    pub organizations: Option<Arc<[OrganizationId]>>,
+}
+
+/// A [`Principal`] who may act.
+pub(super) struct Administrator(pub(super) Principal);
+
+// === impl Access ===
+
+impl Access {
+    /// Those who have one of `tokens`. `secure`: the page is served under TLS, so that a session's cookie is
+    /// to go nowhere else.
+    #[must_use]
+    pub fn new(tokens: Tokens, secure: bool) -> Self {
+        Self {
+            tokens,
+            sessions: Sessions::new(secure),
+            attempts: Attempts::new(),
+        }
+    }
+
+    /// Whom a token stands for that came from `address`.
+    ///
+    /// # Errors
+    ///
+    /// The answer, if it stands for nobody, or if too many came from there that did.
+    pub(super) fn recognize(&self, token: &str, address: IpAddr) -> Result<Principal, Problem> {
+        if !self.attempts.may_try(address) {
+            return Err(Problem::too_many_attempts(WINDOW));
+        }
+        self.tokens.recognize(token).cloned().ok_or_else(|| {
+            self.attempts.failed(address);
+            tracing::warn!(%address, "A wrong token was sent to the admin side");
+            Problem::unauthorized("this is no token of this gateway")
+        })
+    }
+}
+
+// === impl Principal ===
+
+impl Principal {
+    /// Whether an event may be shown to them.
+    pub(super) fn sees(&self, event: &Event) -> bool {
+        self.organizations.as_ref().is_none_or(|mine| {
+            let organization = event.target.organization_id;
+            organization.is_some_and(|organization| mine.contains(&organization))
+        })
+    }
+
+    /// The organizations to keep an answer within.
+    pub(super) fn within(&self) -> Option<Vec<OrganizationId>> {
+        self.organizations.as_deref().map(<[_]>::to_vec)
+    }
+
+    /// Whether they may see an organization.
+    ///
+    /// # Errors
+    ///
+    /// The answer if they may not.
+    pub(super) fn may_see(&self, organization: OrganizationId) -> Result<(), Problem> {
+        match &self.organizations {
+            Some(mine) if !mine.contains(&organization) => Err(Problem::forbidden(format!(
+                "this token is not for organization {organization}"
+            ))),
+            Some(_) | None => Ok(()),
+        }
+    }
+
+    /// Whether they may see what is of the whole gateway.
+    ///
+    /// # Errors
+    ///
+    /// The answer if they may not.
+    pub(super) fn may_see_all(&self) -> Result<(), Problem> {
+        match self.organizations {
+            Some(_) => Err(Problem::forbidden(
+                "this token is for some organizations, and this is about all of them",
+            )),
+            None => Ok(()),
+        }
+    }
+}
+
+impl<S: Send + Sync> FromRequestParts<S> for Principal {
+    type Rejection = Problem;
+
+    async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, Problem> {
+        // Not there only if a route was put outside of `require`: it is closed then, not open.
+        let principal = parts.extensions.get::<Self>().cloned();
+        principal.ok_or_else(|| Problem::unauthorized(SAY_WHO))
+    }
+}
+
+impl<S: Send + Sync> FromRequestParts<S> for Administrator {
+    type Rejection = Problem;
+
+    async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, Problem> {
+        let principal = Principal::from_request_parts(parts, state).await?;
+        match principal.role {
+            Role::Admin => Ok(Self(principal)),
+            Role::Reader => Err(Problem::forbidden(
+                "this token may read; what changes something takes one with the role admin",
+            )),
+        }
+    }
+}
+
+const SAY_WHO: &str =
+    "send a token of the admin side as Authorization: Bearer TOKEN, or log in at /login";
+
+/// Lets a request through that has a token or a session, with its [`Principal`].
+pub(super) async fn require(
+    State(admin): State<Admin>,
+    cookies: CookieJar,
+    mut request: Request,
+    next: Next,
+) -> Response {
+    let principal = match bearer(request.headers()) {
+        Some(token) => {
+            let address = address_of(request.extensions());
+            match admin.access.recognize(token, address) {
+                Ok(principal) => principal,
+                Err(problem) => return problem.into_response(),
+            }
+        }
+        None => {
+            let session = cookies
+                .get(COOKIE)
+                .map(axum_extra::extract::cookie::Cookie::value);
+            match session.and_then(|id| admin.access.sessions.get(id)) {
+                // A browser sends the cookie whoever made it send the request.
+                Some(_) if !request.method().is_safe() && is_foreign(request.headers()) => {
+                    return Problem::forbidden("this came from another site's page")
+                        .into_response();
+                }
+                Some(principal) => principal,
+                None => return refuse(&request),
+            }
+        }
+    };
+    request.extensions_mut().insert(principal);
+    next.run(request).await
+}
+
+fn bearer(headers: &HeaderMap) -> Option<&str> {
+    let value = headers.get(header::AUTHORIZATION)?;
+    // What cannot be read is a wrong token, not none.
+    let (scheme, token) = value
+        .to_str()
+        .unwrap_or_default()
+        .split_once(' ')
+        .unwrap_or_default();
+    Some(if scheme.eq_ignore_ascii_case("bearer") {
+        token.trim()
+    } else {
+        ""
+    })
+}
+
+// People are shown the form, and come back to where they wanted to go; scripts are told.
+fn refuse(request: &Request) -> Response {
+    let wants_page = request.method() == Method::GET
+        && !request.uri().path().starts_with("/api/")
+        && accepts_page(request.headers());
+    if !wants_page {
+        return Problem::unauthorized(SAY_WHO).into_response();
+    }
+    // The cookie is not sent along a link in somebody's mail or chat, but it is from a page of ours: which
+    // asks for the same address once more.
+    let site = request.headers().get("sec-fetch-site");
+    if site.is_some_and(|site| site == "cross-site") {
+        return super::page::once_more(request.uri()).into_response();
+    }
+    let wanted = request
+        .uri()
+        .path_and_query()
+        .map_or("/", |uri| uri.as_str());
+    let mut query = form_urlencoded::Serializer::new(String::new());
+    query.append_pair("next", wanted);
+    Redirect::to(&format!("/login?{}", query.finish())).into_response()
+}

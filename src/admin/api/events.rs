@@ -1,0 +1,191 @@
+//! `GET /api/events` and `GET /api/events/{id}`.
+
+use axum::Json;
+use axum::extract::State;
+use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
+use utoipa::{IntoParams, ToSchema};
+
+use super::{Asked, Named};
+use crate::admin::Admin;
+use crate::admin::access::Principal;
+use crate::admin::problem::Problem;
+use crate::domain::action::Outcome;
+use crate::domain::event::Event;
+use crate::domain::ids::{EventId, GroupId, OrganizationId};
+use crate::domain::moment::Moment;
+use crate::store::filter::Filter;
+
+/// Only events that meet all of these; the same as the options of `tollgate audit list`.
+#[derive(Clone, Debug, Default, Deserialize, IntoParams)]
+#[into_params(parameter_in = Query)]
+#[serde(deny_unknown_fields)]
+pub(in crate::admin) struct Which {
+    /// Only of this organization.
+    pub(in crate::admin) org: Option<OrganizationId>,
+    /// Only of this group, also where it is one of several.
+    pub(in crate::admin) group: Option<GroupId>,
+    /// Only by this person: name, address, user number, or the first digits of a credential.
+    pub(in crate::admin) actor: Option<String>,
+    /// Only of these kinds, such as `group.update`, with commas between them.
+    pub(in crate::admin) action: Option<String>,
+    /// Only with this outcome: `applied`, `partial`, `rejected`, `unknown` or `not_sent`.
+    pub(in crate::admin) outcome: Option<String>,
+    /// Only from this time on: `2d`, `3h`, `2026-11-24` or `2026-11-24T16:00:00Z`.
+    pub(in crate::admin) since: Option<String>,
+    /// Only before this time, written in the same ways.
+    pub(in crate::admin) until: Option<String>,
+    /// Only with this text in the sentence, the path or a name, in any case.
+    pub(in crate::admin) q: Option<String>,
+    /// Where to go on: the `next` of the page before.
+    pub(in crate::admin) cursor: Option<String>,
+    /// At most this many; 50 if nothing is said.
+    #[param(minimum = 1, maximum = 1000)]
+    pub(in crate::admin) limit: Option<u32>,
+    /// What to write, where there is a choice.
+    #[serde(default)]
+    #[param(ignore)]
+    pub(in crate::admin) format: Option<String>,
+}
+
+/// Some events.
+#[derive(Debug, Serialize, ToSchema)]
+pub(super) struct Events {
+    /// The events.
+    pub(super) events: Vec<Event>,
+    /// What to ask the next page with; nothing after the last. A page may hold fewer events than asked for, or
+    /// none, and still have a next one: a text is looked for in so many events at a time.
+    pub(super) next: Option<String>,
+}
+
+const USUAL: u32 = 50;
+const MOST: u32 = 1000;
+
+// === impl Which ===
+
+impl Which {
+    /// As the store asks, for what `principal` may see.
+    pub(in crate::admin) fn filter(
+        &self,
+        principal: &Principal,
+        now: Timestamp,
+    ) -> Result<Filter, Problem> {
+        if let Some(organization) = self.org {
+            principal.may_see(organization)?;
+        }
+        if let Some(outcome) = &self.outcome
+            && !Outcome::ALL.iter().any(|known| known.as_str() == outcome)
+        {
+            let known = Outcome::ALL.map(Outcome::as_str).join(", ");
+            return Err(Problem::bad_request(format!(
+                "outcome: there is no {outcome:?}; there are {known}"
+            )));
+        }
+        let actions = self.action.iter().flat_map(|actions| actions.split(','));
+        Ok(Filter {
+            within: principal.within(),
+            organization: self.org,
+            group: self.group,
+            actor: self.actor.clone().filter(|actor| !actor.is_empty()),
+            actions: actions
+                .filter(|action| !action.is_empty())
+                .map(str::to_owned)
+                .collect(),
+            outcome: self.outcome.clone(),
+            since: time("since", self.since.as_deref(), now)?,
+            until: time("until", self.until.as_deref(), now)?,
+            text: self.q.clone().filter(|text| !text.is_empty()),
+        })
+    }
+
+    fn before(&self) -> Result<Option<i64>, Problem> {
+        let Some(cursor) = &self.cursor else {
+            return Ok(None);
+        };
+        let number = cursor.parse().ok().filter(|number| *number > 0);
+        number.map(Some).ok_or_else(|| {
+            Problem::bad_request("cursor: send the `next` of the page before, as it is")
+        })
+    }
+
+    /// How many.
+    pub(in crate::admin) fn limit(&self) -> Result<u32, Problem> {
+        match self.limit.unwrap_or(USUAL) {
+            limit @ 1..=MOST => Ok(limit),
+            _ => Err(Problem::bad_request(format!("limit: from 1 to {MOST}"))),
+        }
+    }
+}
+
+/// A time as people write it.
+pub(super) fn time(
+    name: &str,
+    text: Option<&str>,
+    now: Timestamp,
+) -> Result<Option<Timestamp>, Problem> {
+    let moment = text.map(str::parse::<Moment>).transpose();
+    let moment = moment.map_err(|why| Problem::bad_request(format!("{name}: {why}")))?;
+    Ok(moment.map(|moment| moment.before(now)))
+}
+
+/// Events, newest first.
+#[utoipa::path(
+    get,
+    path = "/api/events",
+    tag = "trail",
+    params(Which),
+    responses(
+        (status = 200, body = Events),
+        (status = "default", body = Problem, content_type = "application/problem+json"),
+    )
+)]
+pub(super) async fn list(
+    State(admin): State<Admin>,
+    principal: Principal,
+    Asked(which): Asked<Which>,
+) -> Result<Json<Events>, Problem> {
+    let filter = which.filter(&principal, admin.clock.now())?;
+    let page = admin
+        .reader
+        .events(&filter, which.before()?, which.limit()?)
+        .await?;
+    Ok(Json(Events {
+        events: page.events,
+        next: page.next.map(|seq| seq.to_string()),
+    }))
+}
+
+/// One event.
+#[utoipa::path(
+    get,
+    path = "/api/events/{id}",
+    tag = "trail",
+    params(("id" = String, Path, description = "The event's id, as in `X-Tollgate-Event`")),
+    responses(
+        (status = 200, body = Event),
+        (status = "default", body = Problem, content_type = "application/problem+json"),
+    )
+)]
+pub(super) async fn one(
+    State(admin): State<Admin>,
+    principal: Principal,
+    Named(id): Named<String>,
+) -> Result<Json<Event>, Problem> {
+    admin.event(&principal, &id).await.map(Json)
+}
+
+// === impl Admin ===
+
+impl Admin {
+    /// An event that `principal` may see.
+    pub(in crate::admin) async fn event(
+        &self,
+        principal: &Principal,
+        id: &str,
+    ) -> Result<Event, Problem> {
+        let none = || Problem::not_found(format!("there is no event {id:?}"));
+        let id: EventId = id.parse().map_err(|_| none())?;
+        let event = self.reader.event(id).await?;
+        event.filter(|event| principal.sees(event)).ok_or_else(none)
+    }
+}

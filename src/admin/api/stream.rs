@@ -1,0 +1,150 @@
+//! `GET /api/events/stream`: events as they happen, as server-sent events.
+//!
+//! **Guarantee**: who comes back with the last id that they have seen gets what came since, each event once
+//! and in order, also those that another process wrote. An event's id there is its number in the trail.
+//!
+//! A stream ends by itself after a while, and when the gateway stops: a browser comes back by itself, and has
+//! to show again who it is.
+
+use std::collections::VecDeque;
+use std::convert::Infallible;
+use std::time::Duration;
+
+use axum::extract::State;
+use axum::http::HeaderMap;
+use axum::response::sse::{Event as Message, KeepAlive, Sse};
+use futures_util::stream::{self, Stream};
+use tokio::sync::{OwnedSemaphorePermit, watch};
+use tokio::time::{Instant, sleep_until, timeout};
+use tokio_util::sync::CancellationToken;
+
+use super::{Asked, Which};
+use crate::admin::Admin;
+use crate::admin::access::Principal;
+use crate::admin::problem::Problem;
+use crate::domain::event::Event;
+use crate::domain::row::Link;
+use crate::store::filter::{Cursor, Filter};
+use crate::store::sqlite::Reader;
+
+const LONGEST: Duration = Duration::from_secs(15 * 60);
+
+// What another process writes, such as an export's event, nobody tells this one.
+const LOOK: Duration = Duration::from_secs(1);
+
+// Proxies drop what is silent for a minute.
+const ALIVE: Duration = Duration::from_secs(20);
+
+const PAGE: u32 = 100;
+
+struct Tail {
+    reader: Reader,
+    filter: Filter,
+    heads: watch::Receiver<Option<Link>>,
+    last: i64,
+    queue: VecDeque<Event>,
+    stop: CancellationToken,
+    until: Instant,
+    _slot: OwnedSemaphorePermit,
+}
+
+/// Events as they happen, oldest first. With `Last-Event-ID`, or `cursor`, what came after that one too.
+#[utoipa::path(
+    get,
+    path = "/api/events/stream",
+    tag = "trail",
+    params(Which, ("Last-Event-ID" = Option<i64>, Header, description = "The last `id` that was seen")),
+    responses(
+        (status = 200, body = Event, content_type = "text/event-stream"),
+        (status = "default", body = Problem, content_type = "application/problem+json"),
+    )
+)]
+pub(super) async fn stream(
+    State(admin): State<Admin>,
+    principal: Principal,
+    headers: HeaderMap,
+    Asked(which): Asked<Which>,
+) -> Result<Sse<impl Stream<Item = Result<Message, Infallible>>>, Problem> {
+    let filter = which.filter(&principal, admin.clock.now())?;
+    let slot = admin
+        .slots
+        .streams
+        .clone()
+        .try_acquire_owned()
+        .map_err(|_| Problem::overloaded("too many streams are open already; close one", 30))?;
+    let heads = admin.heads.clone();
+    let seen = headers
+        .get("last-event-id")
+        .and_then(|value| value.to_str().ok())
+        .or(which.cursor.as_deref());
+    let last = match seen {
+        None => admin.reader.last().await?,
+        Some(seen) => seen.parse().map_err(|_| {
+            Problem::bad_request("Last-Event-ID: send the `id` of the last event that was seen")
+        })?,
+    };
+    let tail = Tail {
+        reader: admin.reader,
+        filter,
+        heads,
+        last,
+        queue: VecDeque::new(),
+        stop: admin.stop,
+        until: Instant::now() + LONGEST,
+        _slot: slot,
+    };
+    let messages = stream::unfold(tail, |mut tail| async {
+        let event = tail.next().await?;
+        let message = Message::default()
+            .id(event.seq.to_string())
+            .json_data(&event);
+        // Maps with string keys and finite numbers: there is nothing that JSON cannot say.
+        Some((Ok(message.unwrap_or_default()), tail))
+    });
+    Ok(Sse::new(messages).keep_alive(KeepAlive::new().interval(ALIVE)))
+}
+
+// === impl Tail ===
+
+impl Tail {
+    // The next event; `None` at the end.
+    async fn next(&mut self) -> Option<Event> {
+        loop {
+            if let Some(event) = self.queue.pop_front() {
+                return Some(event);
+            }
+            // First marked as seen, then read: what comes in between wakes the next wait.
+            self.heads.borrow_and_update();
+            if self.read().await.is_none() {
+                // The database cannot be read: whoever comes back then is told why.
+                return None;
+            }
+            if !self.queue.is_empty() {
+                continue;
+            }
+            tokio::select! {
+                () = self.stop.cancelled() => return None,
+                () = sleep_until(self.until) => return None,
+                _ = timeout(LOOK, self.heads.changed()) => {}
+            }
+        }
+    }
+
+    async fn read(&mut self) -> Option<()> {
+        // One step along the primary key, where nothing has come.
+        let newest = self.reader.last().await.ok()?;
+        while self.last < newest && self.queue.is_empty() {
+            let after = Cursor::After(self.last);
+            let page = self
+                .reader
+                .next_events(&self.filter, after, PAGE)
+                .await
+                .ok()?;
+            // A page that is not full went to the end, which may have moved since.
+            let shown = page.events.last().map_or(0, |event| event.seq);
+            self.last = page.next.unwrap_or(newest.max(shown));
+            self.queue.extend(page.events);
+        }
+        Some(())
+    }
+}

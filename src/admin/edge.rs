@@ -1,0 +1,101 @@
+//! The outermost of the admin side: what holds for every answer, whoever made it.
+//!
+//! **Guarantees**: every answer has a request id and a line in the log; nobody may frame, sniff or keep it;
+//! a page runs no script and loads nothing but our own files. A problem is told with the request's id.
+
+use axum::Json;
+use axum::body::Body;
+use axum::extract::Request;
+use axum::http::{HeaderMap, HeaderName, HeaderValue, Response as Answer, header};
+use axum::middleware::Next;
+use axum::response::{IntoResponse, Response};
+use tokio::time::Instant;
+
+use super::page;
+use super::problem::Problem;
+
+const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
+
+// No inline script or style, nothing from elsewhere; forms go to us alone.
+const CONTENT_SECURITY_POLICY: &str = "default-src 'none'; script-src 'self'; style-src 'self'; \
+    img-src 'self'; connect-src 'self'; form-action 'self'; base-uri 'none'; frame-ancestors 'none'";
+
+const ON_EVERY_ANSWER: [(HeaderName, &str); 6] = [
+    (header::CONTENT_SECURITY_POLICY, CONTENT_SECURITY_POLICY),
+    (header::X_FRAME_OPTIONS, "DENY"),
+    (header::X_CONTENT_TYPE_OPTIONS, "nosniff"),
+    // With none at all, browsers would hide from us too where a form comes from.
+    (header::REFERRER_POLICY, "same-origin"),
+    (
+        HeaderName::from_static("cross-origin-opener-policy"),
+        "same-origin",
+    ),
+    (
+        HeaderName::from_static("cross-origin-resource-policy"),
+        "same-origin",
+    ),
+];
+
+pub(super) async fn edge(request: Request, next: Next) -> Response {
+    let started = Instant::now();
+    let id = id_of(request.headers().get(&REQUEST_ID));
+    let method = request.method().clone();
+    let path = request.uri().path().to_owned();
+    let is_read = accepts_page(request.headers()) && !path.starts_with("/api/");
+    let mut answer = next.run(request).await;
+    if let Some(problem) = answer.extensions_mut().remove::<Problem>() {
+        answer = told(problem, answer, &id, is_read);
+    }
+    let headers = answer.headers_mut();
+    for (name, value) in ON_EVERY_ANSWER {
+        headers.insert(name, HeaderValue::from_static(value));
+    }
+    headers
+        .entry(header::CACHE_CONTROL)
+        .or_insert(HeaderValue::from_static("no-store"));
+    if let Ok(value) = HeaderValue::from_str(&id) {
+        headers.insert(REQUEST_ID, value);
+    }
+    let status = answer.status().as_u16();
+    let duration_ms = u64::try_from(started.elapsed().as_millis()).unwrap_or(u64::MAX);
+    tracing::debug!(request_id = id, %method, path, status, duration_ms, "The admin side answered {method} {path} with {status}");
+    answer
+}
+
+// A caller's own id if it is well-formed, as on the proxy's side.
+fn id_of(sent: Option<&HeaderValue>) -> String {
+    let fits = |text: &&str| {
+        let known = |byte: u8| byte.is_ascii_alphanumeric() || b"-_.:".contains(&byte);
+        (1..=128).contains(&text.len()) && text.bytes().all(known)
+    };
+    sent.and_then(|value| value.to_str().ok())
+        .filter(fits)
+        .map_or_else(|| uuid::Uuid::now_v7().to_string(), str::to_owned)
+}
+
+/// Whether the answer is for people to read.
+pub(super) fn accepts_page(headers: &HeaderMap) -> bool {
+    let accept = headers.get(header::ACCEPT);
+    accept.is_some_and(|value| {
+        value
+            .to_str()
+            .is_ok_and(|value| value.contains("text/html"))
+    })
+}
+
+fn told(mut problem: Problem, bare: Answer<Body>, id: &str, is_read: bool) -> Response {
+    problem.request_id = Some(id.to_owned());
+    let mut answer = if is_read {
+        (problem.status(), page::problem(&problem)).into_response()
+    } else {
+        let kind = [(header::CONTENT_TYPE, "application/problem+json")];
+        (problem.status(), kind, Json(problem)).into_response()
+    };
+    let kept = [header::WWW_AUTHENTICATE, header::RETRY_AFTER, header::ALLOW];
+    for (name, value) in bare.headers() {
+        if kept.contains(name) {
+            answer.headers_mut().insert(name, value.clone());
+        }
+    }
+    answer
+}
