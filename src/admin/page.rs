@@ -4,10 +4,15 @@
 //! and [the policy](super::edge) would stop a script that got through.
 
 mod assets;
+mod change;
+mod changes;
+mod difference;
 mod layout;
+mod rows;
 
 use axum::Router;
 use axum::http::Uri;
+use axum::routing::get;
 use maud::{DOCTYPE, Markup, html};
 
 pub(super) use self::layout::problem;
@@ -16,6 +21,9 @@ use super::Admin;
 /// The pages behind the login.
 pub(super) fn router() -> Router<Admin> {
     Router::new()
+        .route("/", get(changes::changes))
+        .route("/rows", get(changes::rows))
+        .route("/events/{id}", get(change::change))
 }
 
 /// What pages are made of and everybody may have.
@@ -32,6 +40,8 @@ pub(super) fn login(next: &str, wrong: Option<&str>) -> Markup {
                 h1 { "Tollgate" }
                 form method="post" action="/login" {
                     input type="hidden" name="next" value=(next);
+                    // For password managers, which keep a token under a name.
+                    input type="text" name="username" value="tollgate" autocomplete="username" hidden;
                     label for="token" { "Token" }
                     input #token type="password" name="token" required autofocus autocomplete="current-password"
                         aria-describedby=[wrong.map(|_| "wrong")];

@@ -11,6 +11,7 @@ mod learn;
 mod open;
 mod past;
 mod presence;
+mod proof;
 mod prune;
 mod query;
 mod reader;
@@ -32,6 +33,7 @@ use async_trait::async_trait;
 use jiff::Timestamp;
 
 pub use self::checkpoints::Differs;
+pub use self::proof::Proof;
 pub use self::prune::{Pruned, Removal};
 pub use self::reader::Reader;
 pub use self::recover::Recovered;
