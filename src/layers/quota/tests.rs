@@ -1,13 +1,17 @@
 use std::time::Duration;
 
-use http::{Method, Response};
+use bytes::Bytes;
+use futures_util::{StreamExt as _, stream};
+use http::{HeaderMap, HeaderName, HeaderValue, Method, Response};
+use http_body::Frame;
+use http_body_util::{BodyExt as _, StreamBody};
 use serde_json::json;
 use tokio::time::{Instant, advance};
 use tokio_test::{assert_pending, assert_ready_err, assert_ready_ok, task};
 use tower_test::mock::Handle;
 
 use super::*;
-use crate::body::{Body, Collected};
+use crate::body::{Body, BoxError, Collected};
 use crate::clock::Clock;
 use crate::domain::action::Outcome;
 use crate::domain::usage::{Counts, Pool};
@@ -190,6 +194,56 @@ async fn the_plans_402_says_nothing_of_other_requests() {
         assert_eq!(stack.read(plain(200, "[]")).await.status(), 200);
     }
     assert_eq!(stack.counts().limited, 0);
+}
+
+/// The plan's answer, in pieces with a pause between them, and trailers behind.
+fn in_pieces(pause: Duration) -> Answer {
+    let frames = ["This feature ", "is not available"]
+        .map(|text| Frame::data(Bytes::from_static(text.as_bytes())));
+    let trailers = HeaderMap::from_iter([(
+        HeaderName::from_static("x-sum"),
+        HeaderValue::from_static("29"),
+    )]);
+    let frames = stream::iter(frames.into_iter().chain([Frame::trailers(trailers)]));
+    let frames = frames.then(move |frame| async move {
+        tokio::time::sleep(pause).await;
+        Ok::<_, BoxError>(frame)
+    });
+    let body = Body::boxed(StreamBody::new(frames));
+    Response::builder().status(402).body(body).unwrap()
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_402_comes_whole_with_its_trailers_however_slowly() {
+    // Read here to its end, cut off in the middle by our patience, and before anything has come.
+    for pause in [0, 2, 4, 6] {
+        let pause = Duration::from_secs(pause);
+        let mut stack = Stack::new();
+        let asked = tokio::spawn(stack.ask(testing::get("ann", GROUPS)));
+        let start = Instant::now();
+        stack.answer(in_pieces(pause)).await;
+        let answer = asked.await.unwrap().unwrap();
+        assert!(start.elapsed() <= Duration::from_secs(6), "the head comes");
+        let body = answer.into_body().collect().await.unwrap();
+        assert_eq!(body.trailers().unwrap()["x-sum"], "29", "{pause:?}");
+        assert_eq!(body.to_bytes(), "This feature is not available");
+        assert_eq!(stack.counts().limited, 0);
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_402_that_is_cut_off_is_cut_off_where_upstream_did() {
+    let mut stack = Stack::new();
+    let frames = [
+        Ok(Frame::data(Bytes::from_static(b"This feature "))),
+        Err(BoxError::from("cut off")),
+    ];
+    let body = Body::boxed(StreamBody::new(stream::iter(frames)));
+    let answer = Response::builder().status(402).body(body).unwrap();
+    let mut body = stack.read(answer).await.into_body();
+    let read = body.frame().await.unwrap().unwrap();
+    assert_eq!(read.into_data().unwrap(), "This feature ");
+    assert!(body.frame().await.unwrap().is_err());
 }
 
 #[tokio::test(start_paused = true)]
