@@ -13,6 +13,7 @@ pub mod event;
 pub mod group;
 pub mod ids;
 pub mod label;
+pub mod once;
 pub mod operations;
 pub mod own;
 pub mod redact;

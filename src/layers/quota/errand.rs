@@ -264,10 +264,11 @@ fn forces(headers: &HeaderMap) -> bool {
     texts.any(|text| text.to_ascii_lowercase().contains("no-cache"))
 }
 
-// The same request once more, if it changes nothing and its body was not used up.
+// The same request once more, if it may be sent twice and has no body.
 fn again(call: &Call) -> Option<Call> {
     let request = &call.request;
-    let is_safe = matches!(*request.method(), Method::GET | Method::HEAD)
-        && !matches!(call.endpoint, Endpoint::Change(_));
-    (is_safe && request.body().is_end_stream()).then(|| call.again())
+    let is_asked_again = matches!(*request.method(), Method::GET | Method::HEAD)
+        && call.is_repeatable()
+        && request.body().is_end_stream();
+    is_asked_again.then(|| call.again())
 }

@@ -324,6 +324,23 @@ async fn what_may_not_be_sent_twice_or_has_no_time_for_it_gets_the_429() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn what_uses_up_a_code_is_never_asked_twice() {
+    for path in [
+        "/api/v9/integrations/calendar/callback/google?code=s3cret&state=x",
+        "/api/v9/auth/saml2/login?email=ann@acme.example",
+        "/api/v9/desktop_login?login_token=s3cret",
+        "/api/v9/auth/brand_new?code=s3cret",
+    ] {
+        let mut stack = Stack::new();
+        let mut asked = stack.ask(testing::get("ann", path));
+        stack.answer(page(400)).await;
+        assert_eq!(assert_ready_ok!(asked.poll()).status(), 400, "{path}");
+        stack.assert_idle();
+        assert_eq!(stack.counts().upstream, 1);
+    }
+}
+
+#[tokio::test(start_paused = true)]
 async fn an_endless_wait_is_passed_on_and_waited_for_by_nobody() {
     for pace in [Pace::AfterLimit, Pace::Never] {
         let mut stack = Stack::with(Settings {
