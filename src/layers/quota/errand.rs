@@ -18,8 +18,10 @@ use crate::domain::label::Label;
 use crate::domain::usage::{Pool, Use};
 use crate::error::ProxyError;
 use crate::quota::{Exhausted, Heard, Pace, Pass, Priority, Seat};
+use crate::repeatable::OnResend;
 
 /// What is asked, of which quota, for whom.
+#[derive(Clone)]
 pub(super) struct Errand {
     layer: QuotaLayer,
     pub(super) seat: Arc<Seat>,
@@ -75,19 +77,21 @@ impl Errand {
     pub(super) fn go<S: Clone>(
         self,
         inner: &S,
-        call: &Call,
+        call: &mut Call,
         now: Instant,
     ) -> Result<Going<S>, ProxyError> {
         let pass = self.admit(now).map_err(|gone| self.refuse(gone, now))?;
+        let again = again(call).map(|again| (inner.clone(), again));
+        self.count_resend(call);
         Ok(Going {
             pass,
-            again: again(call).map(|again| (inner.clone(), again)),
+            again,
             errand: self,
         })
     }
 
     /// Waits for its turn, then goes up.
-    pub(super) async fn wait<S>(self, mut inner: S, call: Call) -> Result<Answer, ProxyError>
+    pub(super) async fn wait<S>(self, mut inner: S, mut call: Call) -> Result<Answer, ProxyError>
     where
         S: Service<Call, Response = Answer, Error = ProxyError, Future: Send + 'static>
             + Clone
@@ -104,7 +108,7 @@ impl Errand {
                 return Err(ProxyError::Paced { retry_after });
             }
         }
-        let going = self.go(&inner, &call, Instant::now())?;
+        let going = self.go(&inner, &mut call, Instant::now())?;
         let result = inner.call(call).await;
         match going.answered(result) {
             Either::Left(result) => result,
@@ -114,11 +118,24 @@ impl Errand {
 
     fn admit(&self, now: Instant) -> Result<Pass, Exhausted> {
         let pass = self.seat.admit(self.priority, now)?;
+        self.spend(now);
+        Ok(pass)
+    }
+
+    fn spend(&self, now: Instant) {
         self.count(Use::Upstream, 1, now);
         if !self.renews {
             self.seat.spent(now);
         }
-        Ok(pass)
+    }
+
+    // Over a connection that dies it is sent again further in, and upstream may count that too.
+    fn count_resend(&self, call: &mut Call) {
+        if call.is_repeatable() {
+            let errand = self.clone();
+            let on_resend = OnResend::new(move || errand.spend(Instant::now()));
+            call.request.extensions_mut().insert(on_resend);
+        }
     }
 
     fn refuse(&self, gone: Exhausted, now: Instant) -> ProxyError {
@@ -237,7 +254,7 @@ where
             again,
         } = self;
         let (answer, wait) = errand.judge(pass, answer).await;
-        let (Some((inner, call)), Some(wait)) = (again, wait) else {
+        let (Some((inner, mut call)), Some(wait)) = (again, wait) else {
             return Ok(answer);
         };
         if !errand.second_turn(wait).await {
@@ -247,6 +264,7 @@ where
             return Ok(answer);
         };
         let sent = pass.sent();
+        errand.count_resend(&mut call);
         match inner.oneshot(call).await {
             Ok(answer) => Ok(errand.judge(pass, answer).await.0),
             Err(error) => {
