@@ -153,6 +153,11 @@ impl Errand {
     }
 
     fn heard(&self, pass: Pass, status: StatusCode, heard: Heard) {
+        let told = matches!(heard, Heard::Figures(_) | Heard::Exhausted(_));
+        // Figures beside a refusal may be anybody's who made up a credential.
+        if told && !matches!(status, StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN) {
+            self.seat.keep();
+        }
         // Only of organizations that upstream knows: anybody can make up a number.
         if let (Heard::Figures(reading), true) = (&heard, status.is_success()) {
             let organization = self.seat.pool().organization();

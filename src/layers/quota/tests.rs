@@ -493,6 +493,34 @@ async fn what_reached_nobody_was_not_spent() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn what_upstream_told_is_kept_unless_it_refused_the_credential() {
+    for (answer, is_kept) in [
+        (told(404, 5, 600), true),
+        (exhausted(), true),
+        (told(403, 5, 600), false),
+    ] {
+        let mut stack = Stack::new();
+        let status = stack.read(answer).await.status();
+        let now = Instant::now();
+        for number in 0..12_000 {
+            let other = testing::get(&number.to_string(), GROUPS);
+            let caller = other.caller.unwrap().fingerprint;
+            let _ = stack
+                .policy
+                .seat(caller, Pool::of_endpoint(&other.endpoint));
+        }
+        let _ = stack.policy.take();
+        let ann = testing::get("ann", GROUPS);
+        let (caller, pool) = (
+            ann.caller.unwrap().fingerprint,
+            Pool::of_endpoint(&ann.endpoint),
+        );
+        let last = stack.policy.last(caller, pool, now);
+        assert_eq!(last.is_some(), is_kept, "{status}");
+    }
+}
+
+#[tokio::test(start_paused = true)]
 async fn what_is_sent_again_further_in_is_counted_for_each_time() {
     let mut stack = Stack::new();
     let mut asked = stack.ask(testing::get("ann", GROUPS));
