@@ -137,7 +137,7 @@ impl Quota {
         let key = (caller, pool);
         match self.0.seats.get(&key) {
             Some(seat) => seat,
-            None => self.0.seats.get_with(key, || Arc::new(self.make(key))),
+            None => self.seated(key, || self.make(key)),
         }
     }
 
@@ -352,20 +352,42 @@ impl Quota {
         seat
     }
 
-    // Whose quota it is has become known: what was told before goes along.
+    // Apart from `seat`, so that a test can let something become known while one is made.
+    fn seated(&self, key: (Fingerprint, Pool), make: impl FnOnce() -> Seat) -> Arc<Seat> {
+        let seat = self.0.seats.get_with(key, || Arc::new(make()));
+        // Whoever told meanwhile whose it is looked for seats to move before there was this one.
+        self.settled(key, seat)
+    }
+
+    // The seat in place of `seat` that belongs to whose it is now. What was told before goes along.
+    fn settled(&self, key: (Fingerprint, Pool), mut seat: Arc<Seat>) -> Arc<Seat> {
+        // More may become known meanwhile.
+        while (seat.who, seat.pool) != self.account_of(key.0, key.1) {
+            let before = seat;
+            // Of several who find it one replaces it, and the others take that one.
+            let make = || Arc::new(self.make(key));
+            let is_it = |kept: &Arc<Seat>| Arc::ptr_eq(kept, &before);
+            seat = self
+                .0
+                .seats
+                .entry(key)
+                .or_insert_with_if(make, is_it)
+                .into_value();
+            // The table lets go of it at its leisure.
+            self.0.book.put_back(before.meters.take());
+            self.hand_over((before.who, before.pool), &before.account);
+        }
+        seat
+    }
+
+    // Whose quota it is has become known.
     fn reseat(&self, concerned: impl Fn(&Owner) -> bool) {
         let seats = self.0.seats.iter();
         let old: Vec<_> = seats
             .filter(|(key, _)| concerned(&(Who::Credential(key.0), key.1)))
             .collect();
         for (key, before) in old {
-            self.0.seats.invalidate(&*key);
-            // The table lets go of it at its leisure.
-            self.0.book.put_back(before.meters.take());
-            let after = self.seat(key.0, key.1);
-            if !Arc::ptr_eq(&before.account, &after.account) {
-                self.hand_over((before.who, before.pool), &before.account);
-            }
+            self.settled(*key, before);
         }
         // Upstream told of it, and nobody has asked of late.
         let told: Vec<_> = self.0.accounts.told().collect();

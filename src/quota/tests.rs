@@ -291,3 +291,42 @@ async fn what_was_told_goes_along_though_others_took_the_seat() {
     let left = quota.take().left;
     assert_eq!((left.len(), left[0].pool), (1, ORG), "once");
 }
+
+#[tokio::test(start_paused = true)]
+async fn what_becomes_known_while_a_seat_is_made_counts_for_it() {
+    let quota = Quota::default();
+    let password = fingerprint("Basic ann:password");
+    quota.introduce(password, UserId(5));
+    told(&quota, password, ORG, 0, 60);
+    let key = (ann(), STUDIO);
+    let seat = quota.seated(key, || {
+        let made = quota.make(key);
+        quota.introduce(ann(), UserId(5));
+        quota.learn(OrganizationId(1), WorkspaceId(2));
+        made
+    });
+    let now = Instant::now();
+    assert_eq!(seat.stance(now), Stance::Closed);
+    assert_eq!(seat.pool(), ORG);
+    assert_eq!(stance(&quota, ann(), STUDIO), Stance::Closed);
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_was_told_while_it_became_known_whose_it_is_goes_along() {
+    let quota = Quota::default();
+    let password = fingerprint("Basic ann:password");
+    quota.introduce(password, UserId(5));
+    quota.renews(&asking(password, ORG), 1, Instant::now());
+    let key = (ann(), ORG);
+    let seat = quota.seated(key, || {
+        let made = quota.make(key);
+        let (now, resets_in) = (Instant::now(), Duration::from_secs(60));
+        let message = None;
+        let gone = Heard::Exhausted(Exhausted { message, resets_in });
+        made.hear(now, gone, now);
+        quota.introduce(ann(), UserId(5));
+        made
+    });
+    assert_eq!(seat.stance(Instant::now()), Stance::Closed);
+    assert_eq!(stance(&quota, password, ORG), Stance::Closed);
+}
