@@ -15,6 +15,7 @@ use http_body_util::BodyExt as _;
 use http_body_util::combinators::UnsyncBoxBody;
 use hyper::body::Incoming;
 use tokio::sync::OwnedSemaphorePermit;
+use tokio::time::{Duration, Instant, timeout_at};
 
 /// What went wrong below, for those who only pass it on.
 pub type BoxError = Box<dyn std::error::Error + Send + Sync>;
@@ -122,12 +123,41 @@ impl Body {
             if read.len() > limit {
                 let whole = Prefixed {
                     prefix: Some(read.freeze()),
-                    rest: self,
+                    last: None,
+                    rest: Some(self),
                 };
                 return Ok(Collected::Over(Self::boxed(whole)));
             }
         }
         Ok(Collected::Whole(read.freeze()))
+    }
+
+    /// Reads at most `limit` bytes of the body ahead, and for no longer than `patience`. Gives all of its
+    /// data, if that came, and the body as it comes without it: trailers, and where it is cut off, too.
+    pub async fn read_ahead(mut self, limit: usize, patience: Duration) -> (Option<Bytes>, Self) {
+        let until = Instant::now() + patience;
+        let mut read = BytesMut::new();
+        let (is_whole, last, rest) = loop {
+            match timeout_at(until, self.frame()).await {
+                Ok(Some(Ok(frame))) => match frame.into_data() {
+                    Ok(data) => read.extend_from_slice(&data),
+                    Err(trailers) => break (true, Some(Ok(trailers)), Some(self)),
+                },
+                Ok(Some(Err(error))) => break (false, Some(Err(error)), None),
+                Ok(None) => break (true, None, None),
+                Err(_) => break (false, None, Some(self)),
+            }
+            if read.len() > limit {
+                break (false, None, Some(self));
+            }
+        };
+        let read = read.freeze();
+        let whole = is_whole.then(|| read.clone());
+        if last.is_none() && rest.is_none() {
+            return (whole, Self::full(read));
+        }
+        let prefix = (!read.is_empty()).then_some(read);
+        (whole, Self::boxed(Prefixed { prefix, last, rest }))
     }
 
     fn end(&mut self, complete: bool) {
@@ -217,7 +247,9 @@ impl fmt::Debug for Body {
 /// What was read of a body, and behind it what was not.
 struct Prefixed {
     prefix: Option<Bytes>,
-    rest: Body,
+    /// The trailers, or how it was cut off, if that was read too.
+    last: Option<Result<Frame<Bytes>, BoxError>>,
+    rest: Option<Body>,
 }
 
 impl http_body::Body for Prefixed {
@@ -228,19 +260,25 @@ impl http_body::Body for Prefixed {
         mut self: Pin<&mut Self>,
         cx: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, BoxError>>> {
-        match self.prefix.take() {
-            Some(prefix) => Poll::Ready(Some(Ok(Frame::data(prefix)))),
-            None => Pin::new(&mut self.rest).poll_frame(cx),
+        let prefix = self.prefix.take().map(|prefix| Ok(Frame::data(prefix)));
+        if let Some(read) = prefix.or_else(|| self.last.take()) {
+            return Poll::Ready(Some(read));
+        }
+        match &mut self.rest {
+            Some(rest) => Pin::new(rest).poll_frame(cx),
+            None => Poll::Ready(None),
         }
     }
 
     fn is_end_stream(&self) -> bool {
-        self.prefix.is_none() && self.rest.is_end_stream()
+        let is_over = self.rest.as_ref().is_none_or(|rest| rest.is_end_stream());
+        self.prefix.is_none() && self.last.is_none() && is_over
     }
 
     fn size_hint(&self) -> SizeHint {
         let read = self.prefix.as_ref().map_or(0, |prefix| prefix.len() as u64);
-        let rest = self.rest.size_hint();
+        // Of what was cut off nobody knows how long it was.
+        let rest = self.rest.as_ref().map(Body::size_hint).unwrap_or_default();
         let mut hint = SizeHint::new();
         hint.set_lower(rest.lower() + read);
         if let Some(upper) = rest.upper() {

@@ -216,13 +216,12 @@ impl People {
                 return Err("no answer");
             }
         };
-        if let Some(reading) = Reading::of(answer.headers(), Instant::now()) {
-            self.0.quota.note(fingerprint, Pool::Me, sent, reading);
-        }
         let status = answer.status();
         // As in the cache's own layer, which this request does not pass (DESIGN §1.2).
         if matches!(status, StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN) {
             lookup.epochs.revoke(fingerprint);
+        } else if let Some(reading) = Reading::of(answer.headers(), Instant::now()) {
+            self.0.quota.note(fingerprint, Pool::Me, sent, reading);
         }
         if !status.is_success() {
             return Err("the credential was refused, or the quota is gone");

@@ -7,9 +7,11 @@
 //! refused is counted by credential, quota, tool and operation, each request once ([`Quota::take`]).
 //!
 //! The rules are values that are told what time it is; [`Quota`] finds the right one, by one lookup in
-//! a bounded table. Credentials of one person share a quota as soon as it is known that they are one
+//! a bounded table, from which whoever makes up credentials drives out nothing that upstream told
+//! ([`accounts`]). Credentials of one person share a quota as soon as it is known that they are one
 //! person's, workspaces that of their organization.
 
+mod accounts;
 mod book;
 mod freshness;
 mod pace;
@@ -29,6 +31,7 @@ use moka::policy::EvictionPolicy;
 use moka::sync::Cache;
 use tokio::time::Instant;
 
+use self::accounts::{Accounts, Owner, Who};
 use self::book::{Book, Meters};
 pub use self::pace::{Pace, SPACED, Spacing};
 pub use self::reading::{Exhausted, Reading};
@@ -51,7 +54,7 @@ pub struct Quota(Arc<Inner>);
 struct Inner {
     settings: Settings,
     seats: Cache<(Fingerprint, Pool), Arc<Seat>>,
-    accounts: Shelf<(Who, Pool), Account>,
+    accounts: Arc<Accounts>,
     spacings: Shelf<Fingerprint, Spacing>,
     people: Cache<Fingerprint, UserId>,
     workspaces: Cache<WorkspaceId, OrganizationId>,
@@ -80,14 +83,6 @@ pub struct Asking<'a> {
     pub endpoint: &'static str,
     /// With which tool.
     pub tool: Option<&'a Label>,
-}
-
-/// Whose quota it is.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-enum Who {
-    Person(UserId),
-    /// Nobody told yet who that is.
-    Credential(Fingerprint),
 }
 
 /// What was counted and told since it was last taken.
@@ -121,7 +116,7 @@ impl Quota {
         Self(Arc::new(Inner {
             settings,
             seats: table(),
-            accounts: Shelf::default(),
+            accounts: Arc::default(),
             spacings: Shelf::default(),
             people: table(),
             workspaces: table(),
@@ -142,7 +137,7 @@ impl Quota {
         let key = (caller, pool);
         match self.0.seats.get(&key) {
             Some(seat) => seat,
-            None => self.0.seats.get_with(key, || Arc::new(self.make(key))),
+            None => self.seated(key, || self.make(key)),
         }
     }
 
@@ -199,8 +194,9 @@ impl Quota {
 
     /// Takes over what the answer to a request that was `sent` then told.
     pub fn note(&self, caller: Fingerprint, pool: Pool, sent: Instant, reading: Reading) {
-        let heard = Heard::Figures(reading);
-        self.seat(caller, pool).hear(sent, heard, Instant::now());
+        let seat = self.seat(caller, pool);
+        seat.hear(sent, Heard::Figures(reading), Instant::now());
+        seat.keep();
     }
 
     /// The last reading, unless the quota was filled up again since.
@@ -222,7 +218,7 @@ impl Quota {
             return;
         }
         self.0.people.insert(caller, person);
-        self.reseat(|(of, _)| *of == caller);
+        self.reseat(|(who, _)| *who == Who::Credential(caller));
     }
 
     /// The workspace belongs to the organization, as a path or a list told.
@@ -247,21 +243,28 @@ impl Quota {
         };
         for (_, seat) in &self.0.seats {
             news.usage.extend(seat.meters.take());
-            let mut state = seat.state();
-            let told = state.unwritten.take().zip(state.standing.told());
-            drop(state);
-            if let Some((caller, (reading, message, at))) = told {
-                news.left.push(Left {
-                    credential_id: caller.to_string(),
-                    pool: seat.pool,
-                    remaining: reading.remaining,
-                    resets_at: book.date(reading.resets_at),
-                    told_at: book.date(at),
-                    message: message.map(|message| message.to_string()),
-                });
-            }
+            news.left.extend(self.unwritten(seat.pool, &seat.account));
+        }
+        // Others may have taken the seat meanwhile.
+        for ((_, pool), account) in self.0.accounts.told() {
+            news.left.extend(self.unwritten(pool, &account));
         }
         news
+    }
+
+    fn unwritten(&self, pool: Pool, account: &Account) -> Option<Left> {
+        let mut state = account.state();
+        let (caller, told) = state.unwritten.take().zip(state.standing.told())?;
+        drop(state);
+        let ((reading, message, at), book) = (told, &self.0.book);
+        Some(Left {
+            credential_id: caller.to_string(),
+            pool,
+            remaining: reading.remaining,
+            resets_at: book.date(reading.resets_at),
+            told_at: book.date(at),
+            message: message.map(|message| message.to_string()),
+        })
     }
 
     /// Takes back what could not be written down.
@@ -291,6 +294,7 @@ impl Quota {
         let told_at = book.moment(left.told_at).min(now);
         let seat = self.seat(caller, left.pool);
         seat.state().standing.restore(reading, message, told_at);
+        seat.keep();
     }
 
     // What nobody asked about costs no place.
@@ -303,10 +307,15 @@ impl Quota {
         })
     }
 
-    fn account_of(&self, caller: Fingerprint, pool: Pool) -> (Who, Pool) {
-        let who = match self.0.people.get(&caller) {
-            Some(person) => Who::Person(person),
-            None => Who::Credential(caller),
+    fn account_of(&self, caller: Fingerprint, pool: Pool) -> Owner {
+        self.known_as((Who::Credential(caller), pool))
+    }
+
+    // Whose that is, as far as is known now.
+    fn known_as(&self, (who, pool): Owner) -> Owner {
+        let who = match who {
+            Who::Credential(caller) => self.0.people.get(&caller).map_or(who, Who::Person),
+            Who::Person(_) => who,
         };
         let pool = match pool {
             Pool::Workspace(workspace) => match self.0.workspaces.get(&workspace) {
@@ -327,35 +336,83 @@ impl Quota {
             ..
         } = &*self.0;
         let (who, pool) = self.account_of(caller, pool);
-        Seat {
+        let seat = Seat {
             caller,
+            who,
             pool,
-            account: accounts.get_or_make((who, pool), Account::default),
+            account: accounts.get_or_make((who, pool)),
+            accounts: Arc::clone(accounts),
             meters: Meters::new(Arc::clone(book), caller, pool),
             reserve: settings.reserve,
             spacing: spacings.get_or_make(caller, || Spacing::new(settings.pace)),
+        };
+        if matches!(who, Who::Person(_)) {
+            seat.keep();
+        }
+        seat
+    }
+
+    // Apart from `seat`, so that a test can let something become known while one is made.
+    fn seated(&self, key: (Fingerprint, Pool), make: impl FnOnce() -> Seat) -> Arc<Seat> {
+        let seat = self.0.seats.get_with(key, || Arc::new(make()));
+        // Whoever told meanwhile whose it is looked for seats to move before there was this one.
+        self.settled(key, seat)
+    }
+
+    // The seat in place of `seat` that belongs to whose it is now. What was told before goes along.
+    fn settled(&self, key: (Fingerprint, Pool), mut seat: Arc<Seat>) -> Arc<Seat> {
+        // More may become known meanwhile.
+        while (seat.who, seat.pool) != self.account_of(key.0, key.1) {
+            let before = seat;
+            // Of several who find it one replaces it, and the others take that one.
+            let make = || Arc::new(self.make(key));
+            let is_it = |kept: &Arc<Seat>| Arc::ptr_eq(kept, &before);
+            seat = self
+                .0
+                .seats
+                .entry(key)
+                .or_insert_with_if(make, is_it)
+                .into_value();
+            // The table lets go of it at its leisure.
+            self.0.book.put_back(before.meters.take());
+            self.hand_over((before.who, before.pool), &before.account);
+        }
+        seat
+    }
+
+    // Whose quota it is has become known.
+    fn reseat(&self, concerned: impl Fn(&Owner) -> bool) {
+        let seats = self.0.seats.iter();
+        let old: Vec<_> = seats
+            .filter(|(key, _)| concerned(&(Who::Credential(key.0), key.1)))
+            .collect();
+        for (key, before) in old {
+            self.settled(*key, before);
+        }
+        // Upstream told of it, and nobody has asked of late.
+        let told: Vec<_> = self.0.accounts.told().collect();
+        for (owner, account) in told.iter().filter(|(owner, _)| concerned(owner)) {
+            self.hand_over(*owner, account);
         }
     }
 
-    // Whose quota it is has become known: what was told before goes along.
-    fn reseat(&self, concerned: impl Fn(&(Fingerprint, Pool)) -> bool) {
-        let seats = self.0.seats.iter();
-        let old: Vec<_> = seats.filter(|(key, _)| concerned(key)).collect();
-        for (key, before) in old {
-            self.0.seats.invalidate(&*key);
-            // The table lets go of it at its leisure.
-            self.0.book.put_back(before.meters.take());
-            let after = self.seat(key.0, key.1);
-            if Arc::ptr_eq(&before.account, &after.account) {
-                continue;
-            }
-            // One lock after the other: two of them at once could meet in the other order.
-            let state = before.state();
-            let (standing, unwritten) = (state.standing.clone(), state.unwritten);
-            drop(state);
-            let mut state = after.state();
-            state.standing.merge(&standing);
-            state.unwritten = state.unwritten.or(unwritten);
+    // What is known of this account belongs to another's, as became known.
+    fn hand_over(&self, owner: Owner, account: &Account) {
+        let now = self.known_as(owner);
+        if now == owner {
+            return;
+        }
+        let heir = self.0.accounts.get_or_make(now);
+        // One lock after the other: two of them at once could meet in the other order.
+        let mut state = account.state();
+        let (standing, unwritten) = (state.standing.clone(), state.unwritten.take());
+        drop(state);
+        let mut state = heir.state();
+        state.standing.merge(&standing);
+        state.unwritten = state.unwritten.or(unwritten);
+        drop(state);
+        if self.0.accounts.give_up(&owner) {
+            self.0.accounts.keep(now, &heir);
         }
     }
 }

@@ -50,7 +50,8 @@ pub struct Entry {
     pub identity: Form,
     /// The body in `gzip`.
     pub gzip: Form,
-    // When it may be fetched anew again, after that failed.
+    // When it may be fetched anew again, after that failed; with what is cut out of it, which is fetched by
+    // fetching it.
     pub(super) rests_until: Arc<Mutex<Option<Instant>>>,
 }
 
@@ -99,6 +100,28 @@ impl Entry {
             gzip,
             rests_until: Arc::default(),
         }
+    }
+
+    /// A list that was cut out of this one: as old as it is, and fetched anew with it.
+    #[must_use]
+    pub fn cut(&self, body: &[u8]) -> Self {
+        let cut = Self::new(
+            self.snapshot,
+            self.fetched,
+            self.status,
+            &self.headers,
+            body,
+        );
+        Self {
+            rests_until: Arc::clone(&self.rests_until),
+            ..cut
+        }
+    }
+
+    /// Whether it was cut out of `whole`, and not out of one from before.
+    #[must_use]
+    pub fn is_cut_of(&self, whole: &Self) -> bool {
+        Arc::ptr_eq(&self.rests_until, &whole.rests_until)
     }
 
     /// Not to be fetched anew in the background before `then`: it just failed.

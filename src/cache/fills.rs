@@ -89,6 +89,13 @@ impl Fills {
         }
     }
 
+    /// Whether a fetch for `key` is under way that reads in these epochs may join.
+    #[must_use]
+    pub fn is_running(&self, key: &CacheKey, state: Snapshot) -> bool {
+        let running = self.running.lock().unwrap_or_else(PoisonError::into_inner);
+        running.get(key).is_some_and(|(began, _)| *began == state)
+    }
+
     /// Joins the fetch for `key` that is under way, if there is one and `join` allows; else takes what
     /// `kept` finds; else starts `fetch`, which later reads join.
     ///

@@ -15,6 +15,7 @@ pub mod ids;
 pub mod label;
 pub mod life;
 pub mod moment;
+pub mod once;
 pub mod operations;
 pub mod own;
 pub mod redact;

@@ -14,13 +14,12 @@ use http::header::{
     ALT_SVC, COOKIE, HOST, HeaderMap, HeaderName, HeaderValue, STRICT_TRANSPORT_SECURITY, VIA,
 };
 use http::uri::{Authority, Scheme};
-use http::{Method, Request, Uri, Version};
+use http::{Request, Uri, Version};
 use pin_project_lite::pin_project;
 use tower::{Layer, Service};
 
 use super::{Answer, Call, hop_by_hop};
 use crate::body::Body;
-use crate::domain::endpoint::Endpoint;
 use crate::error::ProxyError;
 use crate::repeatable::Repeatable;
 
@@ -64,13 +63,9 @@ impl ForwardLayer {
     }
 
     fn rewrite(&self, call: Call) -> Result<Request<Body>, ProxyError> {
+        let is_repeatable = call.is_repeatable();
         let mut request = call.request;
-        let changes = matches!(call.endpoint, Endpoint::Change(_));
-        let safe = matches!(
-            *request.method(),
-            Method::GET | Method::HEAD | Method::OPTIONS
-        );
-        if safe && !changes {
+        if is_repeatable {
             request.extensions_mut().insert(Repeatable);
         }
         let via = via(request.version());
@@ -224,6 +219,26 @@ mod tests {
             !sent.headers().contains_key(HOST),
             "the client sets it from the address"
         );
+    }
+
+    #[tokio::test]
+    async fn what_changes_nothing_and_uses_nothing_up_may_be_sent_twice() {
+        for (path, repeatable) in [
+            ("/api/v9/me", true),
+            ("/api/v9/organizations/1/groups?name=code", true),
+            (
+                "/api/v9/integrations/calendar/callback/google?code=x",
+                false,
+            ),
+            ("/api/v9//desktop_login/", false),
+            ("/api/v9/auth/saml2/login", false),
+            ("/api/v9/brand_new?a=1&%63ode=x", false),
+        ] {
+            let request = Request::get(path).body(Body::empty()).unwrap();
+            let (sent, _) = passed(request, Response::new(Body::empty())).await;
+            let marked = sent.extensions().get::<Repeatable>().is_some();
+            assert_eq!(marked, repeatable, "{path}");
+        }
     }
 
     #[tokio::test]

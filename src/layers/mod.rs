@@ -22,7 +22,7 @@ pub mod testing;
 use std::fmt;
 use std::net::{IpAddr, SocketAddr};
 
-use http::{HeaderName, HeaderValue, Request, Response};
+use http::{HeaderName, HeaderValue, Method, Request, Response};
 use jiff::Timestamp;
 use tokio::time::Instant;
 
@@ -30,6 +30,7 @@ use crate::body::Body;
 use crate::domain::caller::Caller;
 use crate::domain::endpoint::Endpoint;
 use crate::domain::label::Label;
+use crate::domain::once;
 use crate::quota::Priority;
 
 /// What goes back to the caller.
@@ -126,6 +127,18 @@ impl<Who: fmt::Debug> fmt::Debug for Call<Who> {
 // === impl Call ===
 
 impl Call {
+    /// Whether upstream may be asked twice: it changes nothing, and uses nothing up.
+    #[must_use]
+    pub fn is_repeatable(&self) -> bool {
+        let is_safe = matches!(
+            *self.request.method(),
+            Method::GET | Method::HEAD | Method::OPTIONS
+        );
+        is_safe
+            && !matches!(self.endpoint, Endpoint::Change(_))
+            && !once::uses_up(&self.endpoint, self.request.uri().query())
+    }
+
     /// The same once more, without a body: for what is asked twice, or for somebody else besides.
     #[must_use]
     pub fn again(&self) -> Self {

@@ -5,7 +5,7 @@
 //! `429`, and the page that nginx answers in its place, is waited out and asked again once, if the
 //! request changes nothing, has no body and its caller's time (`quota.max_wait`) allows it; from then
 //! on the token is spaced. What upstream says otherwise passes through unchanged. Whatever goes up is
-//! counted when it is sent, once for each time.
+//! counted when it is sent, once for each time, also where a dead connection makes `upstream` send it again.
 //!
 //! A change has waited for its turn further out already, in [`pace`](super::pace).
 //!
@@ -86,7 +86,7 @@ where
         self.inner.poll_ready(cx)
     }
 
-    fn call(&mut self, call: Call) -> Self::Future {
+    fn call(&mut self, mut call: Call) -> Self::Future {
         let now = Instant::now();
         let Some(errand) = Errand::of(&self.layer, &call, now) else {
             return Either::Left(Either::Left(self.inner.call(call)));
@@ -101,7 +101,7 @@ where
                 return Either::Right(Either::Right(Box::pin(errand.wait(inner, call))));
             }
         }
-        match errand.go(&self.inner, &call, now) {
+        match errand.go(&self.inner, &mut call, now) {
             Ok(going) => Either::Left(Either::Right(Passing {
                 answer: self.inner.call(call),
                 going: Some(going),

@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 
+use super::accounts::{Accounts, Who};
 use super::book::Meters;
 use super::freshness::Habits;
 use super::pace::Spacing;
@@ -22,7 +23,9 @@ pub struct Seat {
     pub(super) caller: Fingerprint,
     /// The quota, with its organization if that is known.
     pub(super) pool: Pool,
+    pub(super) who: Who,
     pub(super) account: Arc<Account>,
+    pub(super) accounts: Arc<Accounts>,
     pub(super) meters: Meters,
     pub(super) reserve: u64,
     /// Where the token's requests wait for their turn.
@@ -128,6 +131,11 @@ impl Seat {
     /// Somebody asked for this list.
     pub fn asked(&self, list: u64, now: Instant) {
         self.state().habits.asked(list, now);
+    }
+
+    /// Keeps what is known of the quota, whoever else comes: there is one, as upstream told.
+    pub fn keep(&self) {
+        self.accounts.keep((self.who, self.pool), &self.account);
     }
 
     fn decide(&self, priority: Priority, now: Instant) -> Decision {

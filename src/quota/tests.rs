@@ -221,3 +221,112 @@ async fn lists_in_use_are_fresh_for_longer_when_little_is_left() {
     told(&quota, ann(), ORG, 10, 3600);
     assert_eq!(freshness(), most);
 }
+
+/// Ten thousand and more credentials that upstream does not know; it says so, or nothing.
+fn strangers(quota: &Quota) {
+    let now = Instant::now();
+    for number in 0..MOST + MOST / 5 {
+        let seat = quota.seat(fingerprint(&format!("Basic {number}")), ORG);
+        let pass = seat.admit(Priority::Read, now).unwrap();
+        pass.heard(Heard::Admitted, now);
+    }
+    quota.0.seats.run_pending_tasks();
+}
+
+#[tokio::test(start_paused = true)]
+async fn strangers_do_not_make_a_quota_forgotten_that_upstream_told_of() {
+    let quota = Quota::default();
+    let gone = Exhausted {
+        message: Some("hourly limit".into()),
+        resets_in: Duration::from_secs(600),
+    };
+    let now = Instant::now();
+    told(&quota, ann(), ORG, 7, 600);
+    let seat = quota.seat(bob(), ORG);
+    seat.hear(now, Heard::Exhausted(gone), now);
+    seat.keep();
+    drop(seat);
+    // A person whose list is in use, and of whose quota nobody told yet.
+    let carol = fingerprint("Basic carol");
+    quota.introduce(carol, UserId(6));
+    quota.renews(&asking(carol, ORG), 1, now);
+    strangers(&quota);
+    assert!(
+        quota.0.seats.get(&(ann(), ORG)).is_none(),
+        "its seat is gone"
+    );
+    assert_eq!(quota.last(ann(), ORG, now).unwrap().remaining, 7);
+    assert_eq!(stance(&quota, bob(), ORG), Stance::Closed);
+    let second = fingerprint("Basic carol:password");
+    quota.introduce(second, UserId(6));
+    assert!(quota.known(second, ORG).is_some());
+    // What nobody has written down yet is not lost either.
+    let mut left: Vec<_> = quota.take().left;
+    left.sort_by_key(|left| left.remaining);
+    let left: Vec<_> = left.iter().map(|left| left.remaining).collect();
+    assert_eq!(left, [0, 7]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_upstream_told_of_has_a_bound_too() {
+    let quota = Quota::default();
+    for number in 0..MOST + MOST / 5 {
+        let pool = Pool::Organization(OrganizationId(number.cast_signed()));
+        told(&quota, ann(), pool, 7, 600);
+    }
+    let _ = quota.take();
+    assert!(quota.0.accounts.told().count() as u64 <= MOST);
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_was_told_goes_along_though_others_took_the_seat() {
+    let quota = Quota::default();
+    told(&quota, ann(), STUDIO, 0, 600);
+    strangers(&quota);
+    quota.introduce(ann(), UserId(5));
+    quota.learn(OrganizationId(1), WorkspaceId(2));
+    let password = fingerprint("Basic ann:password");
+    quota.introduce(password, UserId(5));
+    assert_eq!(stance(&quota, password, ORG), Stance::Closed);
+    let left = quota.take().left;
+    assert_eq!((left.len(), left[0].pool), (1, ORG), "once");
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_becomes_known_while_a_seat_is_made_counts_for_it() {
+    let quota = Quota::default();
+    let password = fingerprint("Basic ann:password");
+    quota.introduce(password, UserId(5));
+    told(&quota, password, ORG, 0, 60);
+    let key = (ann(), STUDIO);
+    let seat = quota.seated(key, || {
+        let made = quota.make(key);
+        quota.introduce(ann(), UserId(5));
+        quota.learn(OrganizationId(1), WorkspaceId(2));
+        made
+    });
+    let now = Instant::now();
+    assert_eq!(seat.stance(now), Stance::Closed);
+    assert_eq!(seat.pool(), ORG);
+    assert_eq!(stance(&quota, ann(), STUDIO), Stance::Closed);
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_was_told_while_it_became_known_whose_it_is_goes_along() {
+    let quota = Quota::default();
+    let password = fingerprint("Basic ann:password");
+    quota.introduce(password, UserId(5));
+    quota.renews(&asking(password, ORG), 1, Instant::now());
+    let key = (ann(), ORG);
+    let seat = quota.seated(key, || {
+        let made = quota.make(key);
+        let (now, resets_in) = (Instant::now(), Duration::from_secs(60));
+        let message = None;
+        let gone = Heard::Exhausted(Exhausted { message, resets_in });
+        made.hear(now, gone, now);
+        quota.introduce(ann(), UserId(5));
+        made
+    });
+    assert_eq!(seat.stance(Instant::now()), Stance::Closed);
+    assert_eq!(stance(&quota, password, ORG), Stance::Closed);
+}

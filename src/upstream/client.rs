@@ -2,7 +2,7 @@
 //!
 //! **Guarantee**: an error says whether upstream may have seen the request ([`ProxyError::outcome`]).
 //! A [`Repeatable`] request without a body is sent once more if its connection died under it, as
-//! connections do that were idle for too long; a change never is. A body that stops coming is cut off
+//! connections do that were idle for too long, and its [`OnResend`] is told; a change never is. A body that stops coming is cut off
 //! after `upstream.request_timeout`.
 
 use std::future::Future;
@@ -27,7 +27,7 @@ use super::connect::connector;
 use crate::body::Body;
 use crate::error::ProxyError;
 use crate::metrics::Metrics;
-use crate::repeatable::Repeatable;
+use crate::repeatable::{OnResend, Repeatable};
 
 /// See the [module](self). Cloning shares the pool.
 #[derive(Clone, Debug)]
@@ -71,7 +71,12 @@ impl Upstream {
     async fn send(self, request: Request<Body>) -> Result<Response<Body>, ProxyError> {
         let again = again(&request);
         match (self.send_once(request).await, again) {
-            (Err(ProxyError::ConnectionLost(_)), Some(again)) => self.send_once(again).await,
+            (Err(ProxyError::ConnectionLost(_)), Some((again, on_resend))) => {
+                if let Some(on_resend) = on_resend {
+                    on_resend.tell();
+                }
+                self.send_once(again).await
+            }
             (result, _) => result,
         }
     }
@@ -101,15 +106,15 @@ impl Upstream {
     }
 }
 
-// The same request once more, if it may be sent twice.
-fn again(request: &Request<Body>) -> Option<Request<Body>> {
+// The same request once more, if it may be sent twice, and who is told then.
+fn again(request: &Request<Body>) -> Option<(Request<Body>, Option<OnResend>)> {
     let repeatable = request.extensions().get::<Repeatable>().is_some();
     (repeatable && request.body().is_end_stream()).then(|| {
         let mut again = Request::new(Body::empty());
         *again.method_mut() = request.method().clone();
         *again.uri_mut() = request.uri().clone();
         *again.headers_mut() = request.headers().clone();
-        again
+        (again, request.extensions().get().cloned())
     })
 }
 

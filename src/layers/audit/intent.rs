@@ -6,6 +6,7 @@ use http::header::USER_AGENT;
 use super::Recorder;
 use super::change::Recorded;
 use super::told::Told;
+use crate::domain::action::Outcome;
 use crate::domain::caller::Caller;
 use crate::domain::endpoint::Change;
 use crate::domain::event::{Actor, Flag, Intent, RequestRecord, Source, Target};
@@ -74,8 +75,9 @@ fn named_method(call: &Call) -> String {
 // Who it was, in the light of upstream's answer.
 pub(super) fn settle_actor(recorder: &Recorder, caller: &Caller, told: &Told, actor: &mut Actor) {
     let is = |status| told.status == Some(status);
-    // With a 403 upstream refuses a credential, or a person: only `/me` tells which. A 401 is clear.
-    if told.status.is_some() && !is(StatusCode::UNAUTHORIZED) {
+    // With a 403 upstream refuses a credential, or a person: only `/me` tells which. A 401 is clear. What
+    // was answered by nobody may have been done all the same, and then by somebody.
+    if told.outcome() != Outcome::NotSent && !is(StatusCode::UNAUTHORIZED) {
         recorder.people.look_up(caller);
     }
     // An address in a credential that upstream did not take is what anybody may claim.

@@ -18,6 +18,7 @@ use super::{Answer, CACHE_STATUS, CacheLayer, Call, Lookup, asking, refuses};
 use crate::cache::entry::Entry;
 use crate::cache::fills::{Fetched, Joined};
 use crate::cache::filters::Filter;
+use crate::cache::key::CacheKey;
 use crate::cache::verdict::{
     Bypass, Detail, Verdict, Why, forwarded, hit, in_place_of_an_error, instead, verdict,
 };
@@ -32,14 +33,23 @@ type Told = Result<Arc<Fetched>, ProxyError>;
 // === impl CacheLayer ===
 
 impl CacheLayer {
-    /// Fetches a list that nobody waits for, or the whole one that it is cut out of.
+    /// Fetches a list that nobody waits for, or the whole one that it is cut out of; or cuts it anew, where
+    /// that has been fetched since.
     pub(super) fn refresh<S>(self: Arc<Self>, inner: S, mut call: Call, mut lookup: Lookup)
     where
         S: Service<Call, Response = Answer, Error = ProxyError, Future: Send> + Send + 'static,
     {
+        if self.is_renewed(&lookup, call.request.uri().query()) {
+            return;
+        }
+        let asked = lookup.key.clone();
         if let Some(whole) = self.whole_of(&lookup) {
             call = respond::of_list(&call, whole.list);
             lookup = whole;
+            // It failed a moment ago, for another that is cut out of it or for itself.
+            if self.rests(&lookup.key) {
+                return self.rest(&asked);
+            }
         }
         call.origin.priority = Priority::Refresh;
         let state = self.epochs.state(lookup.list, lookup.caller);
@@ -49,10 +59,9 @@ impl CacheLayer {
         let rest = {
             let (layer, key) = (Arc::clone(&self), lookup.key.clone());
             move |told: &Told| {
-                if !matches!(told.as_deref(), Ok(Fetched::List { .. }))
-                    && let Some(entry) = layer.lists.as_ref().and_then(|lists| lists.get(&key))
-                {
-                    entry.rest_until(Instant::now() + PATIENCE);
+                if !matches!(told.as_deref(), Ok(Fetched::List { .. })) {
+                    layer.rest(&key);
+                    layer.rest(&asked);
                 }
             }
         };
@@ -70,6 +79,33 @@ impl CacheLayer {
         drop(begun);
     }
 
+    // Whether a filtered list needs no fetch any more: one of it, or of the whole one, is under way, or was and
+    // is what it is cut out of now. Each read until then comes here, so it reads nothing for the former.
+    fn is_renewed(&self, lookup: &Lookup, query: Option<&str>) -> bool {
+        if !self.filters.answer() {
+            return false;
+        }
+        let Some((_, whole)) = Filter::of(&lookup.key) else {
+            return false;
+        };
+        let is_under_way = |key: &CacheKey| {
+            let state = self.epochs.state(key.list, key.caller);
+            self.fills.is_running(key, state)
+        };
+        is_under_way(&lookup.key) || is_under_way(&whole) || self.cut(lookup, query).is_some()
+    }
+
+    fn rests(&self, key: &CacheKey) -> bool {
+        let entry = self.lists.as_ref().and_then(|lists| lists.get(key));
+        entry.is_some_and(|entry| entry.rests(Instant::now()))
+    }
+
+    fn rest(&self, key: &CacheKey) {
+        if let Some(entry) = self.lists.as_ref().and_then(|lists| lists.get(key)) {
+            entry.rest_until(Instant::now() + PATIENCE);
+        }
+    }
+
     /// Answers with a list that is fetched, or with what may be given out in its place.
     pub(super) async fn fill<S>(
         self: Arc<Self>,
@@ -85,7 +121,7 @@ impl CacheLayer {
     {
         let reader = Reader::of(&call.request);
         let query = call.request.uri().query().map(Box::<str>::from);
-        let cut = |why| self.cut(&lookup, &reader, query.as_deref(), why);
+        let cut = |why| self.answer_cut(&lookup, &reader, query.as_deref(), why);
         if let Some(answer) = cut(None) {
             return Ok(answer);
         }
@@ -202,8 +238,14 @@ impl CacheLayer {
             return None;
         }
         let (filter, key) = Filter::of(&lookup.key)?;
-        let last = self.lists.as_ref()?.last(&key)?;
-        filter.cut(&last.identity.body)?;
+        let lists = self.lists.as_ref()?;
+        let last = lists.last(&key)?;
+        // What was cut out of this very one was beyond doubt. Reading it again at each read would cost more
+        // than the read.
+        let kept = lists.last(&lookup.key);
+        if !kept.is_some_and(|kept| kept.is_cut_of(&last)) {
+            filter.cut(&last.identity.body)?;
+        }
         Some(Lookup {
             list: key.list,
             key,
@@ -237,15 +279,28 @@ impl CacheLayer {
         }
     }
 
-    // The answer of a filtered list that a fresh whole one tells, which is kept like any other; `why` the whole
-    // one was fetched for it, if it was.
-    fn cut(
+    // The answer of a filtered list that a fresh whole one tells; `why` the whole one was fetched for it, if
+    // it was.
+    fn answer_cut(
         &self,
         lookup: &Lookup,
         reader: &Reader,
         query: Option<&str>,
         why: Option<Why>,
     ) -> Option<Answer> {
+        let (entry, ttl) = self.cut(lookup, query)?;
+        self.metrics.cache_request(Detail::Filtered.metric());
+        let now = Instant::now();
+        let reading = self.answered(&lookup.key, lookup.tool.as_ref(), now);
+        let status = match why {
+            None => hit(ttl, Some(Detail::Filtered)),
+            Some(why) => forwarded(why, true, false),
+        };
+        Some(respond::kept(&entry, reader, reading, status))
+    }
+
+    // A filtered list out of a fresh whole one, kept like any other, and for how long it is fresh.
+    fn cut(&self, lookup: &Lookup, query: Option<&str>) -> Option<(Arc<Entry>, i64)> {
         if !self.filters.answer() {
             return None;
         }
@@ -261,22 +316,12 @@ impl CacheLayer {
         else {
             return None;
         };
-        let body = filter.cut(&whole.identity.body)?;
-        let (snapshot, headers) = (whole.snapshot, &whole.headers);
-        let entry = Entry::new(snapshot, whole.fetched, whole.status, headers, &body);
-        let entry = Arc::new(entry);
+        let entry = Arc::new(whole.cut(&filter.cut(&whole.identity.body)?));
         self.tags
             .note(lookup.caller, &entry.identity.etag, lookup.list, query);
-        if !lists.insert(lookup.key.clone(), Arc::clone(&entry)) {
-            return None;
-        }
-        self.metrics.cache_request(Detail::Filtered.metric());
-        let reading = self.answered(&lookup.key, lookup.tool.as_ref(), now);
-        let status = match why {
-            None => hit(ttl, Some(Detail::Filtered)),
-            Some(why) => forwarded(why, true, false),
-        };
-        Some(respond::kept(&entry, reader, reading, status))
+        lists
+            .insert(lookup.key.clone(), Arc::clone(&entry))
+            .then_some((entry, ttl))
     }
 
     // A list that was stored since it was looked for, and for how long it is fresh.

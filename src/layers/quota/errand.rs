@@ -18,8 +18,10 @@ use crate::domain::label::Label;
 use crate::domain::usage::{Pool, Use};
 use crate::error::ProxyError;
 use crate::quota::{Exhausted, Heard, Pace, Pass, Priority, Seat};
+use crate::repeatable::OnResend;
 
 /// What is asked, of which quota, for whom.
+#[derive(Clone)]
 pub(super) struct Errand {
     layer: QuotaLayer,
     pub(super) seat: Arc<Seat>,
@@ -75,19 +77,21 @@ impl Errand {
     pub(super) fn go<S: Clone>(
         self,
         inner: &S,
-        call: &Call,
+        call: &mut Call,
         now: Instant,
     ) -> Result<Going<S>, ProxyError> {
         let pass = self.admit(now).map_err(|gone| self.refuse(gone, now))?;
+        let again = again(call).map(|again| (inner.clone(), again));
+        self.count_resend(call);
         Ok(Going {
             pass,
-            again: again(call).map(|again| (inner.clone(), again)),
+            again,
             errand: self,
         })
     }
 
     /// Waits for its turn, then goes up.
-    pub(super) async fn wait<S>(self, mut inner: S, call: Call) -> Result<Answer, ProxyError>
+    pub(super) async fn wait<S>(self, mut inner: S, mut call: Call) -> Result<Answer, ProxyError>
     where
         S: Service<Call, Response = Answer, Error = ProxyError, Future: Send + 'static>
             + Clone
@@ -104,7 +108,7 @@ impl Errand {
                 return Err(ProxyError::Paced { retry_after });
             }
         }
-        let going = self.go(&inner, &call, Instant::now())?;
+        let going = self.go(&inner, &mut call, Instant::now())?;
         let result = inner.call(call).await;
         match going.answered(result) {
             Either::Left(result) => result,
@@ -114,11 +118,24 @@ impl Errand {
 
     fn admit(&self, now: Instant) -> Result<Pass, Exhausted> {
         let pass = self.seat.admit(self.priority, now)?;
+        self.spend(now);
+        Ok(pass)
+    }
+
+    fn spend(&self, now: Instant) {
         self.count(Use::Upstream, 1, now);
         if !self.renews {
             self.seat.spent(now);
         }
-        Ok(pass)
+    }
+
+    // Over a connection that dies it is sent again further in, and upstream may count that too.
+    fn count_resend(&self, call: &mut Call) {
+        if call.is_repeatable() {
+            let errand = self.clone();
+            let on_resend = OnResend::new(move || errand.spend(Instant::now()));
+            call.request.extensions_mut().insert(on_resend);
+        }
     }
 
     fn refuse(&self, gone: Exhausted, now: Instant) -> ProxyError {
@@ -136,6 +153,11 @@ impl Errand {
     }
 
     fn heard(&self, pass: Pass, status: StatusCode, heard: Heard) {
+        let told = matches!(heard, Heard::Figures(_) | Heard::Exhausted(_));
+        // Figures beside a refusal may be anybody's who made up a credential.
+        if told && !matches!(status, StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN) {
+            self.seat.keep();
+        }
         // Only of organizations that upstream knows: anybody can make up a number.
         if let (Heard::Figures(reading), true) = (&heard, status.is_success()) {
             let organization = self.seat.pool().organization();
@@ -237,7 +259,7 @@ where
             again,
         } = self;
         let (answer, wait) = errand.judge(pass, answer).await;
-        let (Some((inner, call)), Some(wait)) = (again, wait) else {
+        let (Some((inner, mut call)), Some(wait)) = (again, wait) else {
             return Ok(answer);
         };
         if !errand.second_turn(wait).await {
@@ -247,6 +269,7 @@ where
             return Ok(answer);
         };
         let sent = pass.sent();
+        errand.count_resend(&mut call);
         match inner.oneshot(call).await {
             Ok(answer) => Ok(errand.judge(pass, answer).await.0),
             Err(error) => {
@@ -264,10 +287,11 @@ fn forces(headers: &HeaderMap) -> bool {
     texts.any(|text| text.to_ascii_lowercase().contains("no-cache"))
 }
 
-// The same request once more, if it changes nothing and its body was not used up.
+// The same request once more, if it may be sent twice and has no body.
 fn again(call: &Call) -> Option<Call> {
     let request = &call.request;
-    let is_safe = matches!(*request.method(), Method::GET | Method::HEAD)
-        && !matches!(call.endpoint, Endpoint::Change(_));
-    (is_safe && request.body().is_end_stream()).then(|| call.again())
+    let is_asked_again = matches!(*request.method(), Method::GET | Method::HEAD)
+        && call.is_repeatable()
+        && request.body().is_end_stream();
+    is_asked_again.then(|| call.again())
 }

@@ -4,12 +4,9 @@ use std::time::Duration;
 
 use http::header::{CONTENT_TYPE, RETRY_AFTER};
 use http::{HeaderMap, Response, StatusCode};
-use http_body::Frame;
-use http_body_util::StreamBody;
-use tokio::time::{Instant, timeout};
+use tokio::time::Instant;
 
 use super::super::Answer;
-use crate::body::{Body, Collected};
 use crate::coding::decoded;
 use crate::quota::{Exhausted, Heard, Reading, SPACED};
 
@@ -55,24 +52,14 @@ pub(super) fn head(status: StatusCode, headers: &HeaderMap, now: Instant) -> Hea
     }
 }
 
-/// What a `402` says, and the answer as it came.
+/// What a `402` says, and the answer as it came: trailers, and whatever takes longer to come, included.
 pub(super) async fn payment_required(answer: Answer) -> (Answer, Heard) {
     let (head, body) = answer.into_parts();
     // A few bytes come at once or not at all; who waited for more would hold others up.
-    let read = timeout(PATIENCE, body.collect_up_to(LARGEST_402)).await;
-    let (body, text) = match read.unwrap_or_else(|slow| Err(slow.into())) {
-        Ok(Collected::Whole(body)) => {
-            let text = decoded(&head.headers, &body, LARGEST_402).unwrap_or_default();
-            let text = String::from_utf8_lossy(&text).into_owned();
-            (Body::full(body), text)
-        }
-        Ok(Collected::Over(body)) => (body, String::new()),
-        // Cut off for us, so cut off for the caller.
-        Err(error) => {
-            let end = futures_util::stream::iter([Err::<Frame<bytes::Bytes>, _>(error)]);
-            (Body::boxed(StreamBody::new(end)), String::new())
-        }
-    };
+    let (read, body) = body.read_ahead(LARGEST_402, PATIENCE).await;
+    // Half a sentence is no message.
+    let text = read.and_then(|read| decoded(&head.headers, &read, LARGEST_402));
+    let text = String::from_utf8_lossy(text.as_deref().unwrap_or_default());
     let heard = match Exhausted::of(&head.headers, &text) {
         Some(gone) => Heard::Exhausted(gone),
         None => self::head(head.status, &head.headers, Instant::now()),

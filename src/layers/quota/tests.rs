@@ -1,18 +1,23 @@
 use std::time::Duration;
 
-use http::{Method, Response};
+use bytes::Bytes;
+use futures_util::{StreamExt as _, stream};
+use http::{HeaderMap, HeaderName, HeaderValue, Method, Response};
+use http_body::Frame;
+use http_body_util::{BodyExt as _, StreamBody};
 use serde_json::json;
 use tokio::time::{Instant, advance};
 use tokio_test::{assert_pending, assert_ready_err, assert_ready_ok, task};
 use tower_test::mock::Handle;
 
 use super::*;
-use crate::body::{Body, Collected};
+use crate::body::{Body, BoxError, Collected};
 use crate::clock::Clock;
 use crate::domain::action::Outcome;
 use crate::domain::usage::{Counts, Pool};
 use crate::layers::{pace, testing};
 use crate::quota::{Pace, Settings};
+use crate::repeatable::OnResend;
 
 const GROUPS: &str = "/api/v9/organizations/1/groups";
 const MESSAGE: &str = "You have hit your hourly limit of 30 API requests for organization 1. \
@@ -192,6 +197,56 @@ async fn the_plans_402_says_nothing_of_other_requests() {
     assert_eq!(stack.counts().limited, 0);
 }
 
+/// The plan's answer, in pieces with a pause between them, and trailers behind.
+fn in_pieces(pause: Duration) -> Answer {
+    let frames = ["This feature ", "is not available"]
+        .map(|text| Frame::data(Bytes::from_static(text.as_bytes())));
+    let trailers = HeaderMap::from_iter([(
+        HeaderName::from_static("x-sum"),
+        HeaderValue::from_static("29"),
+    )]);
+    let frames = stream::iter(frames.into_iter().chain([Frame::trailers(trailers)]));
+    let frames = frames.then(move |frame| async move {
+        tokio::time::sleep(pause).await;
+        Ok::<_, BoxError>(frame)
+    });
+    let body = Body::boxed(StreamBody::new(frames));
+    Response::builder().status(402).body(body).unwrap()
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_402_comes_whole_with_its_trailers_however_slowly() {
+    // Read here to its end, cut off in the middle by our patience, and before anything has come.
+    for pause in [0, 2, 4, 6] {
+        let pause = Duration::from_secs(pause);
+        let mut stack = Stack::new();
+        let asked = tokio::spawn(stack.ask(testing::get("ann", GROUPS)));
+        let start = Instant::now();
+        stack.answer(in_pieces(pause)).await;
+        let answer = asked.await.unwrap().unwrap();
+        assert!(start.elapsed() <= Duration::from_secs(6), "the head comes");
+        let body = answer.into_body().collect().await.unwrap();
+        assert_eq!(body.trailers().unwrap()["x-sum"], "29", "{pause:?}");
+        assert_eq!(body.to_bytes(), "This feature is not available");
+        assert_eq!(stack.counts().limited, 0);
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_402_that_is_cut_off_is_cut_off_where_upstream_did() {
+    let mut stack = Stack::new();
+    let frames = [
+        Ok(Frame::data(Bytes::from_static(b"This feature "))),
+        Err(BoxError::from("cut off")),
+    ];
+    let body = Body::boxed(StreamBody::new(stream::iter(frames)));
+    let answer = Response::builder().status(402).body(body).unwrap();
+    let mut body = stack.read(answer).await.into_body();
+    let read = body.frame().await.unwrap().unwrap();
+    assert_eq!(read.into_data().unwrap(), "This feature ");
+    assert!(body.frame().await.unwrap().is_err());
+}
+
 #[tokio::test(start_paused = true)]
 async fn after_the_reset_one_request_tries_and_if_it_is_dropped_another() {
     let mut stack = Stack::new();
@@ -267,6 +322,23 @@ async fn what_may_not_be_sent_twice_or_has_no_time_for_it_gets_the_429() {
         .insert("retry-after", "60".parse().unwrap());
     stack.answer(late).await;
     assert_eq!(assert_ready_ok!(asked.poll()).status(), 429, "not in time");
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_uses_up_a_code_is_never_asked_twice() {
+    for path in [
+        "/api/v9/integrations/calendar/callback/google?code=s3cret&state=x",
+        "/api/v9/auth/saml2/login?email=ann@acme.example",
+        "/api/v9/desktop_login?login_token=s3cret",
+        "/api/v9/auth/brand_new?code=s3cret",
+    ] {
+        let mut stack = Stack::new();
+        let mut asked = stack.ask(testing::get("ann", path));
+        stack.answer(page(400)).await;
+        assert_eq!(assert_ready_ok!(asked.poll()).status(), 400, "{path}");
+        stack.assert_idle();
+        assert_eq!(stack.counts().upstream, 1);
+    }
 }
 
 #[tokio::test(start_paused = true)]
@@ -418,6 +490,62 @@ async fn what_reached_nobody_was_not_spent() {
     let _ = stack.upstream.next_request().await.unwrap();
     drop(asked);
     assert_eq!(stack.counts().upstream, 1, "sent, though nobody waited");
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_upstream_told_is_kept_unless_it_refused_the_credential() {
+    for (answer, is_kept) in [
+        (told(404, 5, 600), true),
+        (exhausted(), true),
+        (told(403, 5, 600), false),
+    ] {
+        let mut stack = Stack::new();
+        let status = stack.read(answer).await.status();
+        let now = Instant::now();
+        for number in 0..12_000 {
+            let other = testing::get(&number.to_string(), GROUPS);
+            let caller = other.caller.unwrap().fingerprint;
+            let _ = stack
+                .policy
+                .seat(caller, Pool::of_endpoint(&other.endpoint));
+        }
+        let _ = stack.policy.take();
+        let ann = testing::get("ann", GROUPS);
+        let (caller, pool) = (
+            ann.caller.unwrap().fingerprint,
+            Pool::of_endpoint(&ann.endpoint),
+        );
+        let last = stack.policy.last(caller, pool, now);
+        assert_eq!(last.is_some(), is_kept, "{status}");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_is_sent_again_further_in_is_counted_for_each_time() {
+    let mut stack = Stack::new();
+    let mut asked = stack.ask(testing::get("ann", GROUPS));
+    let (call, send) = stack.upstream.next_request().await.unwrap();
+    let on_resend = call.request.extensions().get::<OnResend>();
+    on_resend.expect("a read may be sent again").tell();
+    send.send_response(plain(200, "[]"));
+    assert_ready_ok!(asked.poll());
+    assert_eq!(stack.counts().upstream, 2);
+
+    // The first may have come through, the second reached nobody.
+    let mut asked = stack.ask(testing::get("ann", GROUPS));
+    let (call, send) = stack.upstream.next_request().await.unwrap();
+    call.request.extensions().get::<OnResend>().unwrap().tell();
+    send.send_error(ProxyError::ConnectFailed(std::sync::Arc::new(
+        "refused".into(),
+    )));
+    assert_ready_err!(asked.poll());
+    assert_eq!(stack.counts().upstream, 1);
+
+    let mut change = stack.ask(testing::rename_group(1));
+    let (call, send) = stack.upstream.next_request().await.unwrap();
+    assert!(call.request.extensions().get::<OnResend>().is_none());
+    send.send_response(plain(200, ""));
+    assert_ready_ok!(change.poll());
 }
 
 #[tokio::test(start_paused = true)]

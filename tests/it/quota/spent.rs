@@ -7,7 +7,9 @@ use serde_json::{Value, json};
 use tollgate::simulator::{Match, Toggl};
 
 use crate::support::process::Folder;
-use crate::support::{DESIGN, Gateway, ORG, STUDIO, group, groups, project_groups, simulate};
+use crate::support::{
+    DESIGN, Gateway, ORG, STUDIO, group, groups, project_groups, simulate, toggl,
+};
 
 /// By person, tool and endpoint: sent upstream and answered from the cache.
 type Counts = BTreeMap<(String, String, String), (i64, i64)>;
@@ -163,4 +165,21 @@ async fn the_command_tells_what_a_gateway_that_stopped_has_spent() {
         "{table}"
     );
     assert!(table.contains("239"), "what is left: {table}");
+}
+
+#[tokio::test]
+async fn what_is_sent_twice_because_its_connection_died_is_counted_twice() {
+    let toggl = toggl().await;
+    let gate = Gateway::before(&toggl).start().await;
+    let ann = gate.client("ann");
+    let users = format!("/api/v9/organizations/{ORG}/users");
+    for path in [groups(ORG), users] {
+        toggl.next(Match::path(&*path)).reset_before_apply();
+        ann.get(path).await.assert_ok();
+    }
+    assert_eq!(toggl.received(), 4);
+    let report = counts(&report(&gate).await);
+    let upstream: Vec<_> = report.values().map(|(upstream, _)| *upstream).collect();
+    assert_eq!(upstream, [2, 2]);
+    gate.stop().await;
 }

@@ -142,3 +142,23 @@ async fn whoever_upstream_refuses_is_recorded_by_a_hash_alone_and_asked_for_once
     assert_eq!(events[0].actor.email, None, "a claim is no identity");
     gate.stop().await;
 }
+
+#[tokio::test]
+async fn who_made_a_change_that_nobody_answered_is_asked_too() {
+    let toggl = toggl().await;
+    let gate = Gateway::before(&toggl).start().await;
+    let ann = gate.client("ann");
+    toggl
+        .next(Match::path(group(ORG, DESIGN)))
+        .reset_before_apply();
+    let renamed = ann.put(group(ORG, DESIGN), json!({ "name": "B" })).await;
+    renamed.assert_problem(502, "upstream-unreachable");
+    let named = async || {
+        let event = gate.events().await.pop()?;
+        assert_eq!(event.outcome, "unknown");
+        event.actor.name
+    };
+    let name = eventually("it is known who that was", named).await;
+    assert_eq!(name, "Ann Becker");
+    gate.stop().await;
+}

@@ -1,6 +1,7 @@
 //! Filtered lists, cut out of whole ones.
 
 use super::*;
+use crate::cache::filters::READ;
 use crate::config::Filters as Mode;
 
 const SALES: &str = "/api/v9/organizations/1/groups?name=Sal";
@@ -78,6 +79,78 @@ async fn one_fetch_of_the_whole_list_renews_all_that_is_cut_out_of_it() {
     assert_eq!(asked.request.uri(), SALES);
     reply.send_response(upstreams(200, CUT));
     assert_eq!(text(answer.await.unwrap().unwrap()).await, CUT);
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_was_cut_is_cut_anew_once_the_whole_list_has_been_fetched_anew() {
+    let mut setup = setup_with(Mode::On);
+    setup.fetched(testing::get("ann", LIST), 200, WHOLE).await;
+    setup.kept(testing::get("ann", SALES)).await;
+    advance(TTL).await;
+    let stale = setup.kept(testing::get("ann", SALES)).await;
+    assert_eq!(status(&stale), "tollgate; hit; ttl=0; detail=revalidating");
+    let renamed: &'static str = r#"[{"group_id":8,"name":"Sales DE","workspaces":[4]}]"#;
+    setup.asked().await.1.send_response(upstreams(200, renamed));
+    while status(&setup.kept(testing::get("ann", LIST)).await) != "tollgate; hit; ttl=60" {
+        tokio::task::yield_now().await;
+    }
+    // For the next: whoever asks now is answered at once.
+    let stale = setup.kept(testing::get("ann", SALES)).await;
+    assert_eq!(status(&stale), "tollgate; hit; ttl=0; detail=revalidating");
+    let cut = setup.kept(testing::get("ann", SALES)).await;
+    assert_eq!(status(&cut), "tollgate; hit; ttl=60");
+    assert_eq!(text(cut).await, renamed);
+    assert!(setup.upstream.next_request().now_or_never().is_none());
+}
+
+#[tokio::test(start_paused = true)]
+async fn while_the_whole_list_cannot_be_fetched_what_was_cut_out_of_it_rests_too() {
+    const WORKSPACE: &str = "/api/v9/organizations/1/workspaces/4/groups";
+    let mut setup = setup_with(Mode::On);
+    // One that was cut, and one that was asked for as it is.
+    setup
+        .fetched(testing::get("ann", WORKSPACE), 200, CUT)
+        .await;
+    setup.fetched(testing::get("ann", LIST), 200, WHOLE).await;
+    setup.kept(testing::get("ann", SALES)).await;
+    advance(TTL).await;
+    let failed = "tollgate; hit; ttl=0; detail=stale-if-error";
+    setup.kept(testing::get("ann", SALES)).await;
+    let (asked, reply) = setup.asked().await;
+    assert_eq!(asked.request.uri(), LIST);
+    reply.send_response(upstreams(503, ""));
+    for list in [SALES, WORKSPACE] {
+        let mut tries = 0;
+        while status(&setup.kept(testing::get("ann", list)).await) != failed {
+            tries += 1;
+            assert!(tries < 100, "{list} is asked for again and again");
+            tokio::task::yield_now().await;
+        }
+    }
+    let whole = setup.kept(testing::get("ann", LIST)).await;
+    assert_eq!(status(&whole), failed, "both are the same list");
+    assert!(setup.upstream.next_request().now_or_never().is_none());
+}
+
+#[tokio::test(start_paused = true)]
+async fn past_its_time_the_whole_list_is_read_once_for_each_that_is_cut_out_of_it() {
+    let mut setup = setup_with(Mode::On);
+    setup.fetched(testing::get("ann", LIST), 200, WHOLE).await;
+    setup.kept(testing::get("ann", SALES)).await;
+    advance(TTL).await;
+    READ.set(0);
+    for _ in 0..10 {
+        setup.kept(testing::get("ann", SALES)).await;
+    }
+    assert_eq!(READ.get(), 0, "while it is fetched");
+    setup.asked().await.1.send_response(upstreams(200, WHOLE));
+    while status(&setup.kept(testing::get("ann", LIST)).await) != "tollgate; hit; ttl=60" {
+        tokio::task::yield_now().await;
+    }
+    for _ in 0..10 {
+        setup.kept(testing::get("ann", SALES)).await;
+    }
+    assert_eq!(READ.get(), 1);
 }
 
 #[tokio::test(start_paused = true)]
