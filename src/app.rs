@@ -38,7 +38,7 @@ use crate::layers::Peer;
 use crate::layers::audit::{RECENT, Recent, Recorder, Turns};
 use crate::layers::cache::CacheLayer;
 use crate::ledger::Keeper;
-use crate::metrics::Metrics;
+use crate::metrics::{Disk, Metrics};
 use crate::people::{Lookup, People};
 use crate::quota::{self, Quota};
 use crate::secret_file;
@@ -107,6 +107,10 @@ impl App {
         for touches in recovered.touches {
             epochs.close(touches).land(Outcome::Unknown);
         }
+        for action in recovered.changes {
+            metrics.event(action, Outcome::Unknown);
+        }
+        sample(&metrics, &store);
 
         let tasks = TaskTracker::new();
         let quota = Quota::new(quota_settings(&config), clock.clone());
@@ -157,7 +161,7 @@ impl App {
                 .stale_while_revalidate
                 .max(config.cache.stale_if_error);
         let max_size = config.cache.max_size.as_u64();
-        let lists = || Lists::new(max_size, longest, Arc::clone(&epochs), metrics.clone());
+        let lists = || Lists::new(max_size, longest, Arc::clone(&epochs), &metrics);
         let cache = CacheLayer {
             lists: config.cache.enabled.then(lists),
             tags,
@@ -317,6 +321,24 @@ impl App {
         }
         store.close().await;
     }
+}
+
+// Has the store's own figures told with the others.
+fn sample(metrics: &Metrics, store: &SqliteStore) {
+    let store = store.clone();
+    metrics.sample_with(move |metrics| {
+        for (organization, so_far) in store.noticed() {
+            metrics.noticed(organization, so_far);
+        }
+        // Without its file there is nothing to tell of it, and `tollgate_ready` says so.
+        if let Ok(room) = store.room() {
+            metrics.disk(Disk {
+                database: room.database,
+                free: room.free,
+                size: room.size,
+            });
+        }
+    });
 }
 
 // Removes old events for as long as the gateway runs, if it is to.

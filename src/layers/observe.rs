@@ -20,7 +20,7 @@ use crate::body::{Body, End};
 use crate::clock::Clock;
 use crate::domain::caller::Key;
 use crate::domain::redact;
-use crate::metrics::Metrics;
+use crate::metrics::{Metrics, Way};
 use crate::quota::Priority;
 
 /// Makes [`Observe`].
@@ -116,13 +116,14 @@ where
             let Some(watched) = ongoing.answered() else {
                 return Ok(answer);
             };
+            let cache = last(answer.headers(), &CACHE_STATUS);
             watched.shared.metrics.request_answered(
                 &watched.method,
                 answer.status(),
+                way(cache.as_deref()),
                 watched.started.elapsed(),
             );
             let status = answer.status().as_u16();
-            let cache = last(answer.headers(), &CACHE_STATUS);
             let event = last(answer.headers(), &EVENT_ID);
             let length = last(answer.headers(), &CONTENT_LENGTH);
             Ok(answer.map(|body| {
@@ -140,6 +141,22 @@ where
 fn last(headers: &HeaderMap, name: &HeaderName) -> Option<String> {
     let value = headers.get_all(name).iter().next_back()?;
     value.to_str().ok().map(str::to_owned)
+}
+
+// What our own `Cache-Status` says, in one word.
+fn way(cache: Option<&str>) -> Way {
+    let Some(cache) = cache.and_then(|cache| cache.strip_prefix("tollgate; ")) else {
+        return Way::Own;
+    };
+    // Only an answer from the cache has a time that is left, and a fresh one alone has some.
+    match (cache.starts_with("hit"), cache.contains("; ttl=")) {
+        (true, _) if !cache.contains("; ttl=-") => Way::Hit,
+        (true, _) | (false, true) => Way::Stale,
+        (false, false) if cache.starts_with("fwd=method") => Way::Change,
+        (false, false) if !cache.starts_with("fwd=bypass") => Way::Miss,
+        (false, false) if cache.ends_with("not-cached") => Way::Pass,
+        (false, false) => Way::Bypass,
+    }
 }
 
 /// A request that is being watched.
@@ -204,10 +221,12 @@ impl Drop for Ongoing {
 
 #[cfg(test)]
 mod tests {
+    use http::{HeaderValue, StatusCode};
     use http_body_util::BodyExt as _;
     use tower::{ServiceExt as _, service_fn};
 
     use super::*;
+    use crate::cache::verdict::{Bypass, Detail, Why, forwarded, hit, instead};
 
     fn layer(metrics: &Metrics) -> ObserveLayer {
         ObserveLayer::new(Key::new(&[1; 32]), Clock::system(), metrics.clone())
@@ -251,6 +270,30 @@ mod tests {
                 7,
                 "{odd:?}"
             );
+        }
+    }
+
+    #[test]
+    fn each_cache_status_is_one_way_of_answering() {
+        let says = |status: HeaderValue| way(status.to_str().ok());
+        assert_eq!(says(hit(42, None)), Way::Hit);
+        assert_eq!(says(hit(0, Some(Detail::Filtered))), Way::Hit);
+        assert_eq!(says(hit(-1, Some(Detail::Revalidating))), Way::Stale);
+        let failed = Some(StatusCode::SERVICE_UNAVAILABLE);
+        let stale = |ttl| instead(Why::Request, failed, ttl, Detail::StaleIfError);
+        assert_eq!((says(stale(-7)), says(stale(7))), (Way::Stale, Way::Stale));
+        for why in [Why::UriMiss, Why::Stale, Why::Request] {
+            for (stored, collapsed) in [(true, false), (false, true), (false, false)] {
+                assert_eq!(says(forwarded(why, stored, collapsed)), Way::Miss);
+            }
+        }
+        let bypass = |why| says(forwarded(Why::Bypass(why), false, false));
+        assert_eq!(bypass(Bypass::NoCredential), Way::Bypass);
+        assert_eq!(bypass(Bypass::ChangeInFlight), Way::Bypass);
+        assert_eq!(bypass(Bypass::NotCached), Way::Pass);
+        assert_eq!(says(forwarded(Why::Method, false, false)), Way::Change);
+        for others in [None, Some(""), Some("cdn; hit"), Some("tollgate")] {
+            assert_eq!(way(others), Way::Own);
         }
     }
 

@@ -409,12 +409,7 @@ impl PlainCache {
         let minute = Duration::from_secs(60);
         let epochs = Epochs::with_grace(minute);
         let cache = CacheLayer {
-            lists: Some(Lists::new(
-                1 << 24,
-                minute,
-                Arc::clone(&epochs),
-                metrics.clone(),
-            )),
+            lists: Some(Lists::new(1 << 24, minute, Arc::clone(&epochs), &metrics)),
             fills: Fills::new(64),
             tags: Tags::new(),
             epochs,
