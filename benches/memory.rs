@@ -76,7 +76,7 @@ fn measure(groups: usize) {
     let epochs = Epochs::with_grace(Duration::ZERO);
     let metrics = Metrics::new();
     let hour = Duration::from_secs(3600);
-    let lists = Lists::new(MAX_SIZE, hour, Arc::clone(&epochs), metrics.clone());
+    let lists = Lists::new(MAX_SIZE, hour, Arc::clone(&epochs), &metrics);
     let before = resident();
     let (mut filled, mut number) = (0, 0_u64);
     while filled < 3 * MAX_SIZE {

@@ -17,7 +17,7 @@ use tokio::net::TcpListener;
 use tokio::sync::Semaphore;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
-use tokio_util::task::TaskTracker;
+use tokio_util::task::{AbortOnDropHandle, TaskTracker};
 use tower::util::{BoxCloneSyncService, MapRequest};
 use tower::{Service, ServiceExt as _};
 
@@ -39,7 +39,7 @@ use crate::layers::Peer;
 use crate::layers::audit::{RECENT, Recent, Recorder, Turns};
 use crate::layers::cache::CacheLayer;
 use crate::ledger::Keeper;
-use crate::metrics::Metrics;
+use crate::metrics::{Disk, Metrics};
 use crate::people::{Lookup, People};
 use crate::quota::{self, Quota};
 use crate::secret_file;
@@ -48,8 +48,9 @@ use crate::stack::{self, Parts, Proxy};
 use crate::store::filter::Filter;
 use crate::store::sqlite::SqliteStore;
 use crate::store::{Identities, KnownGroups, Trail};
+use crate::traces::{self, Traces};
 use crate::upkeep::{self, Due, Signer};
-use crate::upstream::Upstream;
+use crate::upstream::{self, Upstream};
 use crate::watch::{self, Watch};
 
 /// See the [module](self).
@@ -64,6 +65,7 @@ pub struct App {
     tasks: TaskTracker,
     watches: Vec<Watch>,
     keeper: Keeper,
+    exporter: Option<traces::Exporter>,
 }
 
 /// As many events as a start looks back over.
@@ -108,16 +110,22 @@ impl App {
         for touches in recovered.touches {
             epochs.close(touches).land(Outcome::Unknown);
         }
+        for action in recovered.changes {
+            metrics.event(action, Outcome::Unknown);
+        }
+        sample(&metrics, &store);
 
         let tasks = TaskTracker::new();
         let quota = Quota::new(quota_settings(&config), clock.clone());
         let tags = Tags::new();
+        let (traces, exporter) = traces(&config, &key, &metrics)?;
         let upstream = Upstream::new(
             config.upstream.connect_timeout,
             config.upstream.request_timeout,
             config.upstream.ca_file.as_deref(),
             metrics.clone(),
-        )?;
+        )?
+        .traced(traces.clone());
         let store_handle = Arc::new(store.clone());
         let trail: Arc<dyn Trail> = Arc::<SqliteStore>::clone(&store_handle);
         let known: Arc<dyn KnownGroups> = Arc::<SqliteStore>::clone(&store_handle);
@@ -158,7 +166,7 @@ impl App {
                 .stale_while_revalidate
                 .max(config.cache.stale_if_error);
         let max_size = config.cache.max_size.as_u64();
-        let lists = || Lists::new(max_size, longest, Arc::clone(&epochs), metrics.clone());
+        let lists = || Lists::new(max_size, longest, Arc::clone(&epochs), &metrics);
         let cache = CacheLayer {
             lists: config.cache.enabled.then(lists),
             tags,
@@ -219,6 +227,7 @@ impl App {
             key: key.clone(),
             clock: clock.clone(),
             metrics,
+            traces,
             epochs,
             recorder,
             cache,
@@ -246,6 +255,7 @@ impl App {
             tasks,
             watches: watches.collect(),
             keeper,
+            exporter,
         })
     }
 
@@ -285,8 +295,12 @@ impl App {
             tasks,
             watches,
             keeper,
+            exporter,
             ..
         } = self;
+        let last = CancellationToken::new();
+        let exporter = exporter.map(|exporter| tokio::spawn(exporter.run(last.clone())));
+        let exporter = exporter.map(AbortOnDropHandle::new);
         for watch in watches {
             tasks.spawn(watch.run(stop.clone()));
         }
@@ -326,7 +340,32 @@ impl App {
             tracing::warn!(%error, "What the quota was spent on at last could not be written");
         }
         store.close().await;
+        // After the last span has ended.
+        last.cancel();
+        if let Some(exporter) = exporter
+            && tokio::time::timeout_at(deadline, exporter).await.is_err()
+        {
+            tracing::warn!("The last traces are lost: limits.shutdown_grace is over");
+        }
     }
+}
+
+// Has the store's own figures told with the others.
+fn sample(metrics: &Metrics, store: &SqliteStore) {
+    let store = store.clone();
+    metrics.sample_with(move |metrics| {
+        for (organization, so_far) in store.noticed() {
+            metrics.noticed(organization, so_far);
+        }
+        // Without its file there is nothing to tell of it, and `tollgate_ready` says so.
+        if let Ok(room) = store.room() {
+            metrics.disk(Disk {
+                database: room.database,
+                free: room.free,
+                size: room.size,
+            });
+        }
+    });
 }
 
 // Removes old events for as long as the gateway runs, if it is to.
@@ -429,6 +468,21 @@ fn admin_tokens(config: &Config) -> anyhow::Result<(Tokens, Option<String>)> {
         tokens.push((token, principal));
     }
     Ok((Tokens::new(tokens), is_new.then_some(text)))
+}
+
+fn traces(
+    config: &Config,
+    key: &Key,
+    metrics: &Metrics,
+) -> anyhow::Result<(Traces, Option<traces::Exporter>)> {
+    let Some(endpoint) = &config.log.otlp_endpoint else {
+        return Ok((Traces::default(), None));
+    };
+    // By the system's certificates: `upstream.ca_file` is about upstream.
+    let connector = upstream::connector(config.upstream.connect_timeout, None)?;
+    let endpoint = endpoint.to_string();
+    let (traces, exporter) = traces::channel(&endpoint, connector, key.clone(), metrics.clone())?;
+    Ok((traces, Some(exporter)))
 }
 
 fn quota_settings(config: &Config) -> quota::Settings {

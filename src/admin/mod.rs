@@ -151,7 +151,13 @@ async fn metrics(State(admin): State<Admin>, principal: Principal) -> Result<Res
 
 async fn all_metrics(State(admin): State<Admin>) -> Response {
     let kind = "application/openmetrics-text; version=1.0.0; charset=utf-8";
-    ([(header::CONTENT_TYPE, kind)], admin.metrics.text()).into_response()
+    // A row written at most once a second tells more than the last change does, which may be hours ago.
+    admin.metrics.ready(admin.readiness.check().await.is_ok());
+    // It reads files.
+    match tokio::task::spawn_blocking(move || admin.metrics.text()).await {
+        Ok(text) => ([(header::CONTENT_TYPE, kind)], text).into_response(),
+        Err(_) => StatusCode::INTERNAL_SERVER_ERROR.into_response(),
+    }
 }
 
 #[cfg(test)]

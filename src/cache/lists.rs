@@ -7,6 +7,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
+use moka::notification::RemovalCause;
 use moka::sync::Cache;
 
 use super::entry::Entry;
@@ -24,7 +25,6 @@ use crate::metrics::Metrics;
 pub struct Lists {
     entries: Cache<CacheKey, Arc<Entry>>,
     epochs: Arc<Epochs>,
-    metrics: Metrics,
 }
 
 /// What is kept of one organization.
@@ -43,7 +43,9 @@ pub struct Kept {
 impl Lists {
     /// At most `max_size` bytes, none older than `longest`, whatever becomes of it.
     #[must_use]
-    pub fn new(max_size: u64, longest: Duration, epochs: Arc<Epochs>, metrics: Metrics) -> Self {
+    pub fn new(max_size: u64, longest: Duration, epochs: Arc<Epochs>, metrics: &Metrics) -> Self {
+        let size = metrics.cache_evictions("size");
+        let expired = metrics.cache_evictions("expired");
         let entries = Cache::builder()
             // moka evicts by this number.
             .weigher(|key: &CacheKey, entry: &Arc<Entry>| {
@@ -51,12 +53,20 @@ impl Lists {
             })
             .max_capacity(max_size)
             .time_to_live(longest)
+            .eviction_listener(move |_, _, cause| match cause {
+                RemovalCause::Size => drop(size.inc()),
+                RemovalCause::Expired => drop(expired.inc()),
+                // What a newer one replaced, and what upstream said is gone.
+                RemovalCause::Explicit | RemovalCause::Replaced => {}
+            })
             .build();
-        Self {
-            entries,
-            epochs,
-            metrics,
-        }
+        let lists = Self { entries, epochs };
+        let told = lists.clone();
+        metrics.sample_with(move |metrics| {
+            told.settle();
+            metrics.cache_holds(told.count(), told.weight());
+        });
+        lists
     }
 
     /// The list under `key`, if nothing has outdated it since its fetch began.
@@ -157,7 +167,6 @@ impl Lists {
                     Some(_) | None => Arc::clone(&entry),
                 }
             });
-            self.metrics.cache_bytes(self.entries.weighted_size());
         }
         admitted
     }
@@ -200,7 +209,7 @@ mod tests {
             1 << 20,
             Duration::from_secs(60),
             Arc::clone(&epochs),
-            Metrics::new(),
+            &Metrics::new(),
         );
         let caller = testing::get("ann", "/").caller.unwrap().fingerprint;
         let key = CacheKey::new(caller, LIST, None).unwrap();
@@ -230,7 +239,8 @@ mod tests {
         const MOST: u64 = 1 << 20;
         let epochs = Epochs::with_grace(Duration::ZERO);
         let hour = Duration::from_secs(3600);
-        let lists = Lists::new(MOST, hour, Arc::clone(&epochs), Metrics::new());
+        let metrics = Metrics::new();
+        let lists = Lists::new(MOST, hour, Arc::clone(&epochs), &metrics);
         let mut came = 0;
         for number in 0..2000_usize {
             let caller = testing::get(&number.to_string(), "/").caller.unwrap();
@@ -249,6 +259,19 @@ mod tests {
             assert!(lists.weight() <= MOST, "{} bytes", lists.weight());
         }
         assert!(came > 20 * MOST && lists.weight() > MOST / 2);
+        let (kept, bytes) = (lists.count(), lists.weight());
+        let text = metrics.text();
+        for line in [
+            format!("tollgate_cache_entries {kept}"),
+            format!("tollgate_cache_bytes {bytes}"),
+            format!(
+                "tollgate_cache_evictions_total{{cause=\"size\"}} {}",
+                2000 - kept
+            ),
+            "tollgate_cache_evictions_total{cause=\"expired\"} 0".to_owned(),
+        ] {
+            assert!(text.lines().any(|other| other == line), "{line} in\n{text}");
+        }
     }
 
     #[tokio::test(start_paused = true)]
@@ -258,7 +281,7 @@ mod tests {
             1 << 20,
             Duration::from_secs(60),
             Arc::clone(&epochs),
-            Metrics::new(),
+            &Metrics::new(),
         );
         let caller = testing::get("ann", "/").caller.unwrap().fingerprint;
         let key = CacheKey::new(caller, LIST, None).unwrap();

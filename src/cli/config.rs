@@ -198,6 +198,7 @@ mod tests {
         admin.public_metrics          false                        default
         log.format                    (none)                       default
         log.filter                    info                         default
+        log.otlp_endpoint             (none)                       default
         ");
     }
 

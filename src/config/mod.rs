@@ -38,7 +38,7 @@ pub use operation::{Admin, AdminToken, Log, LogFormat, Role};
 pub use reads::{Cache, Filters, Pace, Quota};
 pub use tokens::ADMINISTRATOR;
 pub use types::{LogFilter, Retention, Secret, Share};
-pub use url::{Database, UpstreamUrl};
+pub use url::{Database, OtlpEndpoint, UpstreamUrl};
 pub use watch::Watch;
 
 /// Everything that can be set.

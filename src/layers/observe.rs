@@ -10,7 +10,7 @@ use std::task::{Context, Poll};
 
 use futures_util::future::BoxFuture;
 use http::header::CONTENT_LENGTH;
-use http::{HeaderMap, HeaderName, Method, Request, Response};
+use http::{HeaderMap, HeaderName, Method, Request, Response, StatusCode};
 use tokio::time::Instant;
 use tower::{Layer, Service};
 use tracing::Instrument as _;
@@ -19,9 +19,10 @@ use super::{Answer, CACHE_STATUS, EVENT_ID, Origin, Peer, REQUEST_ID, Received, 
 use crate::body::{Body, End};
 use crate::clock::Clock;
 use crate::domain::caller::Key;
-use crate::domain::redact;
-use crate::metrics::Metrics;
+use crate::domain::{endpoint, redact};
+use crate::metrics::{Metrics, Way};
 use crate::quota::Priority;
+use crate::traces::{self, Served, Traces};
 
 /// Makes [`Observe`].
 #[derive(Clone, Debug)]
@@ -32,6 +33,7 @@ struct Shared {
     key: Key,
     clock: Clock,
     metrics: Metrics,
+    traces: Traces,
 }
 
 /// See the [module](self).
@@ -44,13 +46,14 @@ pub struct Observe<S> {
 // === impl ObserveLayer ===
 
 impl ObserveLayer {
-    /// Hides codes with `key`, dates with `clock`, counts in `metrics`.
+    /// Hides codes with `key`, dates with `clock`, counts in `metrics`, begins spans of `traces`.
     #[must_use]
-    pub fn new(key: Key, clock: Clock, metrics: Metrics) -> Self {
+    pub fn new(key: Key, clock: Clock, metrics: Metrics, traces: Traces) -> Self {
         Self(Arc::new(Shared {
             key,
             clock,
             metrics,
+            traces,
         }))
     }
 }
@@ -101,6 +104,8 @@ where
             method: request.method().clone(),
             path: request.uri().path().to_owned(),
             started,
+            served: self.shared.traces.serve(&mut request),
+            request_id: request_id.clone(),
         };
         watched.shared.metrics.request_started();
         let span = tracing::info_span!("request", request_id = %request_id);
@@ -116,21 +121,20 @@ where
             let Some(watched) = ongoing.answered() else {
                 return Ok(answer);
             };
+            let answered = Answered::of(&answer);
             watched.shared.metrics.request_answered(
                 &watched.method,
-                answer.status(),
+                answered.status,
+                answered.way,
                 watched.started.elapsed(),
             );
-            let status = answer.status().as_u16();
-            let cache = last(answer.headers(), &CACHE_STATUS);
-            let event = last(answer.headers(), &EVENT_ID);
             let length = last(answer.headers(), &CONTENT_LENGTH);
             Ok(answer.map(|body| {
                 body.on_end(move |mut end| {
                     // What was announced is out: a server asks a body for no more than that.
                     end.complete |= length == Some(end.bytes.to_string());
                     let _entered = span.enter();
-                    watched.ended(status, cache.as_deref(), event.as_deref(), end);
+                    watched.ended(&answered, end);
                 })
             }))
         })
@@ -142,28 +146,107 @@ fn last(headers: &HeaderMap, name: &HeaderName) -> Option<String> {
     value.to_str().ok().map(str::to_owned)
 }
 
+// What our own `Cache-Status` says, in one word.
+fn way(cache: Option<&str>) -> Way {
+    let Some(cache) = cache.and_then(|cache| cache.strip_prefix("tollgate; ")) else {
+        return Way::Own;
+    };
+    // Only an answer from the cache has a time that is left, and a fresh one alone has some.
+    match (cache.starts_with("hit"), cache.contains("; ttl=")) {
+        (true, _) if !cache.contains("; ttl=-") => Way::Hit,
+        (true, _) | (false, true) => Way::Stale,
+        (false, false) if cache.starts_with("fwd=method") => Way::Change,
+        (false, false) if !cache.starts_with("fwd=bypass") => Way::Miss,
+        (false, false) if cache.ends_with("not-cached") => Way::Pass,
+        (false, false) => Way::Bypass,
+    }
+}
+
+/// What the head of an answer says.
+struct Answered {
+    status: StatusCode,
+    way: Way,
+    cache: Option<String>,
+    event: Option<String>,
+}
+
+impl Answered {
+    fn of(answer: &Answer) -> Self {
+        let cache = last(answer.headers(), &CACHE_STATUS);
+        Self {
+            status: answer.status(),
+            way: way(cache.as_deref()),
+            cache,
+            event: last(answer.headers(), &EVENT_ID),
+        }
+    }
+}
+
 /// A request that is being watched.
 struct Watched {
     shared: Arc<Shared>,
     method: Method,
     path: String,
     started: Instant,
+    served: Option<Served>,
+    request_id: RequestId,
 }
 
 impl Watched {
-    fn ended(&self, status: u16, cache: Option<&str>, event: Option<&str>, end: End) {
+    fn ended(mut self, answered: &Answered, end: End) {
         self.shared.metrics.request_ended();
-        if !tracing::enabled!(tracing::Level::INFO) {
+        let is_logged = tracing::enabled!(tracing::Level::INFO);
+        let served = self.served.take();
+        if !is_logged && served.is_none() {
             return;
         }
         let duration_ms = u64::try_from(self.started.elapsed().as_millis()).unwrap_or(u64::MAX);
         let path = redact::path(&self.shared.key, &self.method, label_hidden(&self.path));
+        if is_logged {
+            let trace_id = served.as_ref().map(Served::trace_id);
+            let (method, status) = (&self.method, answered.status.as_u16());
+            let (cache, event) = (answered.cache.as_deref(), answered.event.as_deref());
+            let cut = if end.complete { "" } else { ", cut off" };
+            tracing::info!(
+                %method, path = %path, status, duration_ms, bytes = end.bytes, complete = end.complete, cache, event,
+                trace_id = trace_id.as_deref(),
+                "{method} {path} answered {status} in {duration_ms} ms{cut}"
+            );
+        }
+        self.trace(served, Some(answered), &path, end.complete);
+    }
+
+    fn given_up(mut self) {
+        self.shared.metrics.request_ended();
+        let served = self.served.take();
+        let path = redact::path(&self.shared.key, &self.method, label_hidden(&self.path));
         let method = &self.method;
-        let cut = if end.complete { "" } else { ", cut off" };
+        let trace_id = served.as_ref().map(Served::trace_id);
         tracing::info!(
-            %method, path = %path, status, duration_ms, bytes = end.bytes, complete = end.complete, cache, event,
-            "{method} {path} answered {status} in {duration_ms} ms{cut}"
+            %method, path = %path, trace_id = trace_id.as_deref(),
+            "{method} {path} was given up by its caller before there was an answer"
         );
+        self.trace(served, None, &path, false);
+    }
+
+    fn trace(
+        &self,
+        served: Option<Served>,
+        answered: Option<&Answered>,
+        path: &str,
+        complete: bool,
+    ) {
+        let Some(served) = served else { return };
+        served.ended(traces::Outcome {
+            method: &self.method,
+            path,
+            route: endpoint::route(&self.method, label_hidden(&self.path)),
+            request_id: self.request_id.as_str(),
+            status: answered.map(|answered| answered.status),
+            cache: answered.map_or(Way::Own, |answered| answered.way).as_str(),
+            event: answered.and_then(|answered| answered.event.as_deref()),
+            complete,
+        });
     }
 }
 
@@ -190,27 +273,27 @@ impl Ongoing {
 impl Drop for Ongoing {
     fn drop(&mut self) {
         if let Some(watched) = self.0.take() {
-            watched.shared.metrics.request_ended();
-            let path = redact::path(
-                &watched.shared.key,
-                &watched.method,
-                label_hidden(&watched.path),
-            );
-            let method = &watched.method;
-            tracing::info!(%method, path = %path, "{method} {path} was given up by its caller before there was an answer");
+            watched.given_up();
         }
     }
 }
 
 #[cfg(test)]
 mod tests {
+    use http::HeaderValue;
     use http_body_util::BodyExt as _;
     use tower::{ServiceExt as _, service_fn};
 
     use super::*;
+    use crate::cache::verdict::{Bypass, Detail, Why, forwarded, hit, instead};
 
     fn layer(metrics: &Metrics) -> ObserveLayer {
-        ObserveLayer::new(Key::new(&[1; 32]), Clock::system(), metrics.clone())
+        ObserveLayer::new(
+            Key::new(&[1; 32]),
+            Clock::system(),
+            metrics.clone(),
+            Traces::default(),
+        )
     }
 
     async fn id_of(sent: Option<&str>) -> String {
@@ -251,6 +334,30 @@ mod tests {
                 7,
                 "{odd:?}"
             );
+        }
+    }
+
+    #[test]
+    fn each_cache_status_is_one_way_of_answering() {
+        let says = |status: HeaderValue| way(status.to_str().ok());
+        assert_eq!(says(hit(42, None)), Way::Hit);
+        assert_eq!(says(hit(0, Some(Detail::Filtered))), Way::Hit);
+        assert_eq!(says(hit(-1, Some(Detail::Revalidating))), Way::Stale);
+        let failed = Some(StatusCode::SERVICE_UNAVAILABLE);
+        let stale = |ttl| instead(Why::Request, failed, ttl, Detail::StaleIfError);
+        assert_eq!((says(stale(-7)), says(stale(7))), (Way::Stale, Way::Stale));
+        for why in [Why::UriMiss, Why::Stale, Why::Request] {
+            for (stored, collapsed) in [(true, false), (false, true), (false, false)] {
+                assert_eq!(says(forwarded(why, stored, collapsed)), Way::Miss);
+            }
+        }
+        let bypass = |why| says(forwarded(Why::Bypass(why), false, false));
+        assert_eq!(bypass(Bypass::NoCredential), Way::Bypass);
+        assert_eq!(bypass(Bypass::ChangeInFlight), Way::Bypass);
+        assert_eq!(bypass(Bypass::NotCached), Way::Pass);
+        assert_eq!(says(forwarded(Why::Method, false, false)), Way::Change);
+        for others in [None, Some(""), Some("cdn; hit"), Some("tollgate")] {
+            assert_eq!(way(others), Way::Own);
         }
     }
 

@@ -567,7 +567,12 @@ async fn the_metrics_have_the_names_that_dashboards_hold_on_to() {
         r#"tollgate_requests_total{method="GET",status="200"} 2"#,
         r#"tollgate_requests_total{method="PUT",status="200"} 1"#,
         r#"tollgate_requests_total{method="PUT",status="400"} 1"#,
-        "tollgate_request_duration_seconds_count 4",
+        r#"tollgate_request_duration_seconds_count{cache="hit"} 1"#,
+        r#"tollgate_request_duration_seconds_count{cache="miss"} 1"#,
+        r#"tollgate_request_duration_seconds_count{cache="change"} 2"#,
+        // Outdated by the change, and still there.
+        "tollgate_cache_entries 1",
+        "tollgate_ready 1",
         r#"tollgate_cache_requests_total{result="miss"} 1"#,
         r#"tollgate_cache_requests_total{result="hit"} 1"#,
         r#"tollgate_audit_events_total{action="group.update",outcome="applied"} 1"#,
@@ -587,6 +592,9 @@ async fn the_metrics_have_the_names_that_dashboards_hold_on_to() {
         "tollgate_upstream_duration_seconds_count ",
         "tollgate_audit_commit_duration_seconds_count ",
         "tollgate_request_duration_seconds_bucket{le=",
+        "tollgate_audit_database_bytes ",
+        "tollgate_audit_disk_free_bytes ",
+        "process_resident_memory_bytes ",
     ] {
         assert!(
             text.lines().any(|line| line.starts_with(name)),

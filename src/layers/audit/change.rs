@@ -168,10 +168,12 @@ async fn record<S>(
     match recorder.trail.intend(intent.clone()).await {
         Ok(()) => recorder.metrics.committed(writing.elapsed()),
         Err(error) if recorder.on_failure == OnFailure::Refuse => {
+            recorder.metrics.intent_failed();
             let _ = reply.send(Err(ProxyError::AuditUnavailable(error)));
             return;
         }
         Err(error) => {
+            recorder.metrics.intent_failed();
             tracing::error!(%error, "A change goes out without an intent, as audit.on_failure allows");
             intent.flags.push(Flag::IntentMissing);
         }
@@ -309,9 +311,11 @@ async fn complete(
         }
         (Err(StoreError::Closed), _) => {}
         (Err(error), OnFailure::Forward) => {
+            recorder.metrics.event_failed();
             tracing::error!(%error, event = %id, %action, %outcome, "A change was made and is not in the trail");
         }
         (Err(_), OnFailure::Refuse) => {
+            recorder.metrics.event_failed();
             let again = Arc::clone(recorder);
             recorder.tasks.spawn(async move {
                 let _permit = permit;
@@ -320,7 +324,10 @@ async fn complete(
                     match again.trail.complete(draft.clone(), learned.clone()).await {
                         Ok(()) => return again.metrics.event(action, outcome),
                         Err(StoreError::Closed) => return,
-                        Err(error) => tracing::error!(%error, "An event still cannot be written"),
+                        Err(error) => {
+                            again.metrics.event_failed();
+                            tracing::error!(%error, "An event still cannot be written");
+                        }
                     }
                 }
             });

@@ -34,6 +34,7 @@ struct Setup {
     lists: Arc<Mutex<VecDeque<Value>>>,
     /// Upstream answers after this, if it is there.
     gate: Option<Arc<Notify>>,
+    metrics: Metrics,
 }
 
 impl Setup {
@@ -46,6 +47,7 @@ impl Setup {
             sent: Arc::default(),
             lists: Arc::default(),
             gate: None,
+            metrics: Metrics::new(),
         }
     }
 
@@ -102,7 +104,7 @@ impl Setup {
             slots: Arc::new(Semaphore::new(2)),
             tasks: self.tasks.clone(),
             clock: Clock::system(),
-            metrics: Metrics::new(),
+            metrics: self.metrics.clone(),
         };
         let (answers, sent, gate) = (
             Arc::clone(&self.answers),
@@ -383,6 +385,11 @@ async fn a_change_that_cannot_be_recorded_is_not_sent() {
         "there is none"
     );
     assert_eq!(*setup.sent.lock().unwrap(), 1);
+    let text = setup.metrics.text();
+    for failed in ["{write=\"intent\"} 2\n", "{write=\"event\"} 1\n"] {
+        let line = format!("tollgate_audit_failures_total{failed}");
+        assert!(text.contains(&line), "{line} in\n{text}");
+    }
 }
 
 #[tokio::test(start_paused = true)]

@@ -74,12 +74,7 @@ fn layer(epochs: Arc<Epochs>, known: Arc<dyn KnownGroups>, freshness: Freshness)
     let metrics = Metrics::new();
     let longest = freshness.ttl * 100;
     CacheLayer {
-        lists: Some(Lists::new(
-            1 << 20,
-            longest,
-            Arc::clone(&epochs),
-            metrics.clone(),
-        )),
+        lists: Some(Lists::new(1 << 20, longest, Arc::clone(&epochs), &metrics)),
         fills: Fills::new(1024),
         tags: Tags::new(),
         epochs,

@@ -163,7 +163,7 @@ impl Errand {
             let organization = self.seat.pool().organization();
             self.layer
                 .metrics
-                .quota_remaining(organization, reading.remaining);
+                .quota_remaining(organization, reading.remaining, reading.resets_at);
         }
         pass.heard(heard, Instant::now());
     }

@@ -17,6 +17,7 @@ mod query;
 mod reader;
 mod recover;
 mod redact;
+mod room;
 mod usage;
 mod verify;
 mod write;
@@ -38,6 +39,7 @@ pub use self::prune::{Pruned, Removal};
 pub use self::reader::Reader;
 pub use self::recover::Recovered;
 pub use self::redact::{Changes, Mentions, RedactError, Redacted};
+pub use self::room::Room;
 pub use self::verify::{Fault, Verdict};
 pub(in crate::store) use self::write::salt;
 use self::writer::{Sender, Write, Writer};
@@ -94,6 +96,12 @@ impl SqliteStore {
     #[must_use]
     pub fn reader(&self) -> &Reader {
         &self.reader
+    }
+
+    /// How many changes made elsewhere were noticed since the start, by organization.
+    #[must_use]
+    pub fn noticed(&self) -> Vec<(OrganizationId, u64)> {
+        self.sender.noticed()
     }
 
     /// Writes what is queued, folds the write-ahead log into the file and closes it. What comes after

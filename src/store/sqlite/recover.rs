@@ -9,7 +9,7 @@ use sqlx::sqlite::SqliteConnection;
 
 use super::{drift, write};
 use crate::clock::Clock;
-use crate::domain::action::Outcome;
+use crate::domain::action::{Action, Outcome};
 use crate::domain::endpoint::Touches;
 use crate::domain::event::{Draft, Flag, Intent, ResponseRecord};
 use crate::store::StoreError;
@@ -19,8 +19,8 @@ use crate::store::StoreError;
 pub struct Recovered {
     /// Whose lists the changes may have changed, one of each kind.
     pub touches: Vec<Touches>,
-    /// How many changes there were.
-    pub changes: usize,
+    /// What kinds of changes there were, in the order in which their requests came.
+    pub changes: Vec<Action>,
 }
 
 /// Turns all intents into events, in the order in which their requests came, in one transaction.
@@ -41,7 +41,7 @@ pub(super) async fn recover(
         if !recovered.touches.contains(&intent.touches) {
             recovered.touches.push(intent.touches);
         }
-        recovered.changes += 1;
+        recovered.changes.push(intent.action);
         let draft = unknown(intent, clock);
         write::append(&mut transaction, &mut head, &draft).await?;
         drift::conclude(&mut transaction, &draft, &[]).await?;
@@ -71,8 +71,6 @@ fn unknown(mut intent: Intent, clock: &Clock) -> Draft {
 
 // `outcome unknown: update of group 7 "Design": the gateway stopped before the answer came`
 fn summary(intent: &Intent) -> String {
-    use crate::domain::action::Action;
-
     let target = &intent.target;
     let numbered = |noun: &str, id: Option<String>| match id {
         Some(id) => format!("{noun} {id}"),

@@ -10,8 +10,9 @@
 //!
 //! Bounded (DESIGN §1.8): [`QUEUE`] commands wait; who comes then waits for a place.
 
-use std::sync::Arc;
+use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use jiff::Timestamp;
@@ -24,6 +25,7 @@ use super::presence::Presence;
 use super::{checkpoints, learn, prune, usage, write};
 use crate::domain::caller::Person;
 use crate::domain::event::{Draft, Intent};
+use crate::domain::ids::OrganizationId;
 use crate::domain::row::Link;
 use crate::store::{Learned, Spent, StoreError, views};
 
@@ -84,6 +86,7 @@ pub(super) struct Sender {
     commands: mpsc::Sender<Command>,
     unsettled: Arc<AtomicUsize>,
     heads: watch::Receiver<Option<Link>>,
+    noticed: Arc<Mutex<BTreeMap<OrganizationId, u64>>>,
 }
 
 /// The task. Its lock on the database lives as long as it does.
@@ -92,6 +95,8 @@ pub(super) struct Writer {
     _presence: Presence,
     // Where the trail ends, for whoever signs it.
     heads: watch::Sender<Option<Link>>,
+    // How many changes made elsewhere were noticed so far.
+    noticed: Arc<Mutex<BTreeMap<OrganizationId, u64>>>,
 }
 
 // What became of a transaction's jobs: the last row they wrote, and what their lists gave away.
@@ -163,6 +168,12 @@ impl Sender {
         self.heads.clone()
     }
 
+    /// How many changes made elsewhere were noticed since the start, by organization.
+    pub(super) fn noticed(&self) -> Vec<(OrganizationId, u64)> {
+        let noticed = self.noticed.lock().unwrap_or_else(PoisonError::into_inner);
+        noticed.iter().map(|(of, count)| (*of, *count)).collect()
+    }
+
     /// Ends the writer, when all that was queued before is on disk.
     pub(super) async fn close(&self) {
         let (reply, done) = oneshot::channel();
@@ -199,12 +210,15 @@ impl Writer {
             connection,
             _presence: presence,
             heads,
+            noticed: Arc::default(),
         };
+        let noticed = Arc::clone(&writer.noticed);
         tokio::spawn(writer.serve(commands));
         Sender {
             commands: sender,
             unsettled: Arc::default(),
             heads: seen,
+            noticed,
         }
     }
 
@@ -279,8 +293,10 @@ impl Writer {
         if head.is_some() {
             self.heads.send_replace(head);
         }
+        let mut so_far = self.noticed.lock().unwrap_or_else(PoisonError::into_inner);
         for (organization, count) in noticed {
             views::log(organization, count);
+            *so_far.entry(organization).or_default() += count as u64;
         }
         Ok(())
     }

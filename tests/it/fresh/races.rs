@@ -29,6 +29,7 @@ use tollgate::quota::Quota;
 use tollgate::server::{Server, ServerLimits};
 use tollgate::simulator::{Match, Toggl};
 use tollgate::store::memory::MemoryStore;
+use tollgate::traces::Traces;
 use tollgate::upstream::Upstream;
 use tower::ServiceBuilder;
 
@@ -409,12 +410,7 @@ impl PlainCache {
         let minute = Duration::from_secs(60);
         let epochs = Epochs::with_grace(minute);
         let cache = CacheLayer {
-            lists: Some(Lists::new(
-                1 << 24,
-                minute,
-                Arc::clone(&epochs),
-                metrics.clone(),
-            )),
+            lists: Some(Lists::new(1 << 24, minute, Arc::clone(&epochs), &metrics)),
             fills: Fills::new(64),
             tags: Tags::new(),
             epochs,
@@ -442,6 +438,7 @@ impl PlainCache {
                 key.clone(),
                 Clock::system(),
                 metrics.clone(),
+                Traces::default(),
             ))
             .layer(RescueLayer)
             .layer(LimitLayer::new(64, minute))

@@ -76,7 +76,12 @@ async fn round(
     if let Some(hold) = hold {
         hold.release();
     }
-    let (folder, status) = folder.start().await.stop().await;
+    let left = folder.number("SELECT count(*) FROM audit_intents").await;
+    let gate = folder.start().await;
+    let metrics = gate.admin().get("/metrics").await.assert_ok().text();
+    let line = format!("tollgate_audit_unknown_outcomes_total {left}\n");
+    assert!(metrics.contains(&line), "{line} in\n{metrics}");
+    let (folder, status) = gate.stop().await;
     assert!(status.success(), "{status}");
     let answers = answers.into_iter().map(|answer| answer.expect("no panic"));
     let answers = answers.filter_map(|(id, answer)| Some((id, answer.ok()?)));
@@ -105,7 +110,9 @@ fn by_request(trail: &[Event]) -> BTreeMap<String, &Event> {
 #[tokio::test]
 async fn no_change_that_upstream_applied_is_missing_after_a_kill_whenever_it_comes() {
     let toggl = toggl().await;
-    let mut folder = Folder::before(&toggl.url()).set("identity.lookup", "false");
+    let mut folder = Folder::before(&toggl.url())
+        .set("identity.lookup", "false")
+        .set("admin.public_metrics", "true");
     let moments = [
         Moment::Received(1),
         Moment::Received(AT_ONCE / 3),

@@ -122,6 +122,8 @@ async fn what_somebody_does_elsewhere_is_noticed_once() {
             read(reader).await;
         }
     }
+    let metric = format!("tollgate_changes_noticed_total{{organization=\"{ORG}\"}}");
+    gate.measures(&metric, 4).await;
     assert_snapshot!(noticed(&mut gate).await, @r#"
     applied  noticed: deleted "Support" (it had Eve Lindqvist (7005), Finn Kask (7006), workspace 51002) elsewhere, between 12:00:00Z and 12:01:05Z
     applied  noticed: renamed "Design" to "Brand"; added Eve Lindqvist (7005) elsewhere, between 12:00:00Z and 12:01:05Z

@@ -16,7 +16,9 @@ const NO_EVENTS: &str = "CREATE TRIGGER full_events BEFORE INSERT ON audit_event
 const ROOM_AGAIN: &str = "DROP TRIGGER IF EXISTS full_intents; DROP TRIGGER IF EXISTS full_events";
 
 fn folder(toggl: &Toggl) -> Folder {
-    Folder::before(&toggl.url()).set("identity.lookup", "false")
+    Folder::before(&toggl.url())
+        .set("identity.lookup", "false")
+        .set("admin.public_metrics", "true")
 }
 
 async fn rename(ann: &Client, name: &str) -> Reply {
@@ -40,6 +42,13 @@ async fn assert_refused(gate: &Process, toggl: &Toggl, ann: &Client) {
     let ready = gate.admin().get("/readyz").await.assert_status(503);
     let reasons = ready.json()["reasons"].to_string();
     assert!(reasons.contains("changes are refused"), "{reasons}");
+    let metrics = gate.admin().get("/metrics").await.assert_ok().text();
+    for line in [
+        "tollgate_audit_failures_total{write=\"intent\"} 1\n",
+        "tollgate_ready 0\n",
+    ] {
+        assert!(metrics.contains(line), "{line} in\n{metrics}");
+    }
 }
 
 /// Changes work again, without a restart.

@@ -5,6 +5,7 @@ use std::os::unix::fs::PermissionsExt as _;
 use insta::assert_snapshot;
 
 use super::*;
+use crate::domain::action::Action;
 use crate::domain::endpoint::Touches;
 use crate::domain::event::Flag;
 use crate::domain::ids::{OrganizationId, WorkspaceId};
@@ -125,7 +126,7 @@ async fn what_a_crash_left_behind_becomes_events_in_order() {
         recovered,
         Recovered {
             touches: vec![organization, intents[0].touches],
-            changes: 3
+            changes: vec![Action::GroupUpdate; 3]
         }
     );
     let page = store
