@@ -16,7 +16,7 @@ use tokio::net::TcpListener;
 use tokio::sync::Semaphore;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
-use tokio_util::task::TaskTracker;
+use tokio_util::task::{AbortOnDropHandle, TaskTracker};
 use tower::util::{BoxCloneSyncService, MapRequest};
 use tower::{Service, ServiceExt as _};
 
@@ -47,8 +47,9 @@ use crate::stack::{self, Parts, Proxy};
 use crate::store::filter::Filter;
 use crate::store::sqlite::SqliteStore;
 use crate::store::{Identities, KnownGroups, Trail};
+use crate::traces::{self, Traces};
 use crate::upkeep::{self, Due, Signer};
-use crate::upstream::Upstream;
+use crate::upstream::{self, Upstream};
 use crate::watch::{self, Watch};
 
 /// See the [module](self).
@@ -63,6 +64,7 @@ pub struct App {
     tasks: TaskTracker,
     watches: Vec<Watch>,
     keeper: Keeper,
+    exporter: Option<traces::Exporter>,
 }
 
 /// As many events as a start looks back over.
@@ -115,12 +117,14 @@ impl App {
         let tasks = TaskTracker::new();
         let quota = Quota::new(quota_settings(&config), clock.clone());
         let tags = Tags::new();
+        let (traces, exporter) = traces(&config, &key, &metrics)?;
         let upstream = Upstream::new(
             config.upstream.connect_timeout,
             config.upstream.request_timeout,
             config.upstream.ca_file.as_deref(),
             metrics.clone(),
-        )?;
+        )?
+        .traced(traces.clone());
         let store_handle = Arc::new(store.clone());
         let trail: Arc<dyn Trail> = Arc::<SqliteStore>::clone(&store_handle);
         let known: Arc<dyn KnownGroups> = Arc::<SqliteStore>::clone(&store_handle);
@@ -215,6 +219,7 @@ impl App {
             key: key.clone(),
             clock: clock.clone(),
             metrics,
+            traces,
             epochs,
             recorder,
             cache,
@@ -242,6 +247,7 @@ impl App {
             tasks,
             watches: watches.collect(),
             keeper,
+            exporter,
         })
     }
 
@@ -281,8 +287,12 @@ impl App {
             tasks,
             watches,
             keeper,
+            exporter,
             ..
         } = self;
+        let last = CancellationToken::new();
+        let exporter = exporter.map(|exporter| tokio::spawn(exporter.run(last.clone())));
+        let exporter = exporter.map(AbortOnDropHandle::new);
         for watch in watches {
             tasks.spawn(watch.run(stop.clone()));
         }
@@ -320,6 +330,13 @@ impl App {
             tracing::warn!(%error, "What the quota was spent on at last could not be written");
         }
         store.close().await;
+        // After the last span has ended.
+        last.cancel();
+        if let Some(exporter) = exporter
+            && tokio::time::timeout_at(deadline, exporter).await.is_err()
+        {
+            tracing::warn!("The last traces are lost: limits.shutdown_grace is over");
+        }
     }
 }
 
@@ -412,6 +429,21 @@ fn admin_token(config: &Config) -> anyhow::Result<(Token, Option<String>)> {
     let (secret, new) = secret_file::read_or_make(&path, "the admin token's file")?;
     let text = hex::encode(secret);
     Ok((Token::new(&text), new.then_some(text)))
+}
+
+fn traces(
+    config: &Config,
+    key: &Key,
+    metrics: &Metrics,
+) -> anyhow::Result<(Traces, Option<traces::Exporter>)> {
+    let Some(endpoint) = &config.log.otlp_endpoint else {
+        return Ok((Traces::default(), None));
+    };
+    // By the system's certificates: `upstream.ca_file` is about upstream.
+    let connector = upstream::connector(config.upstream.connect_timeout, None)?;
+    let endpoint = endpoint.to_string();
+    let (traces, exporter) = traces::channel(&endpoint, connector, key.clone(), metrics.clone())?;
+    Ok((traces, Some(exporter)))
 }
 
 fn quota_settings(config: &Config) -> quota::Settings {

@@ -16,7 +16,7 @@
 //! | [`domain`] | what it is all about, as values: operations, groups, differences, events, the chain |
 //!
 //! The rest is one thing each: [`body`], [`clock`], [`coding`], [`error`], [`metrics`], [`repeatable`],
-//! [`secret_file`], [`shutdown`], [`telemetry`], [`upkeep`].
+//! [`secret_file`], [`shutdown`], [`telemetry`], [`traces`], [`upkeep`].
 
 pub mod admin;
 pub mod app;
@@ -41,6 +41,7 @@ pub mod simulator;
 pub mod stack;
 pub mod store;
 pub mod telemetry;
+pub mod traces;
 pub mod upkeep;
 pub mod upstream;
 pub mod watch;

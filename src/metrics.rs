@@ -60,6 +60,7 @@ struct Inner {
     quota_refused: Family<labels::Kind, Counter>,
     quota_paced: Family<labels::Result, Counter>,
     quota_limited: Family<labels::Status, Counter>,
+    trace_spans: Family<labels::Result, Counter>,
     hot: Hot,
     samplers: Samplers,
 }
@@ -107,6 +108,10 @@ const COMMITS: [f64; 14] = [
 ];
 
 const HIT: labels::Result = labels::Result { result: "hit" };
+const DELIVERED: labels::Result = labels::Result {
+    result: "delivered",
+};
+const DROPPED: labels::Result = labels::Result { result: "dropped" };
 const INTENT: labels::Write = labels::Write { write: "intent" };
 const EVENT: labels::Write = labels::Write { write: "event" };
 
@@ -245,9 +250,19 @@ impl Metrics {
             quota_limited.clone(),
         );
 
+        let trace_spans = Family::<labels::Result, Counter>::default();
+        ours.register(
+            "trace_spans",
+            "Spans for the collector of log.otlp_endpoint",
+            trace_spans.clone(),
+        );
+
         // Also those that a hit does not count in, where a first failure must be seen as one more.
         for write in [INTENT, EVENT] {
             failures.get_or_create_owned(&write);
+        }
+        for result in [DELIVERED, DROPPED] {
+            trace_spans.get_or_create_owned(&result);
         }
         for cause in ["size", "expired"] {
             cache_evictions.get_or_create_owned(&labels::Cause { cause });
@@ -287,6 +302,7 @@ impl Metrics {
             quota_refused,
             quota_paced,
             quota_limited,
+            trace_spans,
             hot,
             samplers: Samplers::default(),
         }))
@@ -432,6 +448,16 @@ impl Metrics {
             status: status.as_u16(),
         };
         self.0.quota_limited.get_or_create(&labels).inc();
+    }
+
+    /// The collector took so many spans.
+    pub fn spans_delivered(&self, count: u64) {
+        self.0.trace_spans.get_or_create(&DELIVERED).inc_by(count);
+    }
+
+    /// So many spans did not get to the collector.
+    pub fn spans_dropped(&self, count: u64) {
+        self.0.trace_spans.get_or_create(&DROPPED).inc_by(count);
     }
 
     /// Has `sample` tell what it keeps count of, whenever somebody asks for the text. It may read a file and

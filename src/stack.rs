@@ -27,6 +27,7 @@ use crate::layers::rescue::RescueLayer;
 use crate::layers::{Answer, Call};
 use crate::metrics::Metrics;
 use crate::quota::Quota;
+use crate::traces::Traces;
 use crate::upstream::Upstream;
 
 /// What the server serves.
@@ -42,6 +43,8 @@ pub struct Parts {
     pub clock: Clock,
     /// What is counted.
     pub metrics: Metrics,
+    /// What is told of each request to a collector.
+    pub traces: Traces,
     /// Which lists may be believed.
     pub epochs: Arc<Epochs>,
     /// How changes are recorded.
@@ -62,6 +65,7 @@ pub fn proxy(parts: Parts, upstream: Upstream) -> (Proxy, Lists) {
         key,
         clock,
         metrics,
+        traces,
         epochs,
         recorder,
         cache,
@@ -80,7 +84,12 @@ pub fn proxy(parts: Parts, upstream: Upstream) -> (Proxy, Lists) {
         .service(upstream);
     let stack = ServiceBuilder::new()
         // Outermost: also what a limit refuses or a panic ends has its span and its line.
-        .layer(ObserveLayer::new(key.clone(), clock, metrics.clone()))
+        .layer(ObserveLayer::new(
+            key.clone(),
+            clock,
+            metrics.clone(),
+            traces,
+        ))
         // The one place where an error, or a panic, becomes problem+json.
         .layer(RescueLayer)
         // Before any work is done for it. A slot is free again when the answer's *body* has ended.

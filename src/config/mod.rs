@@ -35,7 +35,7 @@ pub use network::{Limits, Listen, Upstream};
 pub use operation::{Admin, AdminToken, Log, LogFormat, Role};
 pub use reads::{Cache, Filters, Pace, Quota};
 pub use types::{LogFilter, Retention, Secret, Share};
-pub use url::{Database, UpstreamUrl};
+pub use url::{Database, OtlpEndpoint, UpstreamUrl};
 pub use watch::Watch;
 
 /// Everything that can be set.

@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 
 use super::macros::{choice, section};
-use super::{LogFilter, Secret};
+use super::{LogFilter, OtlpEndpoint, Secret};
 use crate::domain::ids::OrganizationId;
 
 section! {
@@ -51,6 +51,8 @@ section! {
         format: Option<LogFormat> = None,
         /// What is logged: a level, or directives such as `info,tollgate=debug`. Default: `info`.
         filter: LogFilter = LogFilter::default(),
+        /// Where the spans of requests are sent, as OTLP over HTTP. Default: none.
+        otlp_endpoint: Option<OtlpEndpoint> = None,
     }
 }
 

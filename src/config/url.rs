@@ -1,6 +1,6 @@
-//! The two addresses in a configuration: whom Tollgate asks, and where it keeps the trail.
+//! The addresses in a configuration: whom Tollgate asks, where it keeps the trail, whom it tells of requests.
 //!
-//! Both are checked once, here: what a value of these types says can be dialled or opened without
+//! They are checked once, here: what a value of these types says can be dialled or opened without
 //! another look at its form.
 
 use std::fmt;
@@ -17,6 +17,10 @@ pub struct UpstreamUrl {
     scheme: Scheme,
     authority: Authority,
 }
+
+/// Where spans of requests are sent: the whole address, path included.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct OtlpEndpoint(Uri);
 
 /// Where the trail is kept.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -114,6 +118,48 @@ impl Setting for UpstreamUrl {
         {
             "" | "/" => Ok(Self { scheme, authority }),
             _ => wrong("has a path or a query"),
+        }
+    }
+
+    fn show(&self) -> Option<String> {
+        Some(self.to_string())
+    }
+}
+
+// === impl OtlpEndpoint ===
+
+impl fmt::Display for OtlpEndpoint {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.fmt(f)
+    }
+}
+
+impl Setting for OtlpEndpoint {
+    fn allowed() -> String {
+        "`http://HOST:4318` or `https://HOST`; `/v1/traces` is added where there is no path"
+            .to_owned()
+    }
+
+    fn parse(text: &str) -> Result<Self, String> {
+        // What a collector wants to know of who sends is in the standard variable, and in no message.
+        if text.contains('@') {
+            return Err("has a user in it; set OTEL_EXPORTER_OTLP_HEADERS instead".to_owned());
+        }
+        if text.contains(['?', '#']) {
+            return Err("has a query".to_owned());
+        }
+        let rest = text.split_once("://").map_or("", |(_, rest)| rest);
+        let base = rest
+            .find('/')
+            .map_or(text, |path| &text[..text.len() - rest.len() + path]);
+        let base = UpstreamUrl::parse(base)?;
+        let path = match rest.find('/').map_or("/", |path| &rest[path..]) {
+            "/" => "/v1/traces",
+            path => path,
+        };
+        match format!("{base}{path}").parse() {
+            Ok(uri) => Ok(Self(uri)),
+            Err(_) => Err("is not a URL".to_owned()),
         }
     }
 

@@ -547,6 +547,13 @@ impl Routes {
     }
 }
 
+/// The operation behind `path` as the reference writes it, `/api/v9/organizations/{organization_id}/groups`;
+/// `None` for a path that is in no list.
+#[must_use]
+pub fn route(method: &Method, path: &str) -> Option<&'static str> {
+    operation(method, path).map(|operation| operation.path)
+}
+
 /// The operation of the table behind `path`: of this method, else of any.
 pub(super) fn operation(method: &Method, path: &str) -> Option<&'static Operation> {
     let path = &normal_form(path).path;

@@ -10,7 +10,7 @@ use std::task::{Context, Poll};
 
 use futures_util::future::BoxFuture;
 use http::header::CONTENT_LENGTH;
-use http::{HeaderMap, HeaderName, Method, Request, Response};
+use http::{HeaderMap, HeaderName, Method, Request, Response, StatusCode};
 use tokio::time::Instant;
 use tower::{Layer, Service};
 use tracing::Instrument as _;
@@ -19,9 +19,10 @@ use super::{Answer, CACHE_STATUS, EVENT_ID, Origin, Peer, REQUEST_ID, Received, 
 use crate::body::{Body, End};
 use crate::clock::Clock;
 use crate::domain::caller::Key;
-use crate::domain::redact;
+use crate::domain::{endpoint, redact};
 use crate::metrics::{Metrics, Way};
 use crate::quota::Priority;
+use crate::traces::{self, Served, Traces};
 
 /// Makes [`Observe`].
 #[derive(Clone, Debug)]
@@ -32,6 +33,7 @@ struct Shared {
     key: Key,
     clock: Clock,
     metrics: Metrics,
+    traces: Traces,
 }
 
 /// See the [module](self).
@@ -44,13 +46,14 @@ pub struct Observe<S> {
 // === impl ObserveLayer ===
 
 impl ObserveLayer {
-    /// Hides codes with `key`, dates with `clock`, counts in `metrics`.
+    /// Hides codes with `key`, dates with `clock`, counts in `metrics`, begins spans of `traces`.
     #[must_use]
-    pub fn new(key: Key, clock: Clock, metrics: Metrics) -> Self {
+    pub fn new(key: Key, clock: Clock, metrics: Metrics, traces: Traces) -> Self {
         Self(Arc::new(Shared {
             key,
             clock,
             metrics,
+            traces,
         }))
     }
 }
@@ -101,6 +104,8 @@ where
             method: request.method().clone(),
             path: request.uri().path().to_owned(),
             started,
+            served: self.shared.traces.serve(&mut request),
+            request_id: request_id.clone(),
         };
         watched.shared.metrics.request_started();
         let span = tracing::info_span!("request", request_id = %request_id);
@@ -116,22 +121,20 @@ where
             let Some(watched) = ongoing.answered() else {
                 return Ok(answer);
             };
-            let cache = last(answer.headers(), &CACHE_STATUS);
+            let answered = Answered::of(&answer);
             watched.shared.metrics.request_answered(
                 &watched.method,
-                answer.status(),
-                way(cache.as_deref()),
+                answered.status,
+                answered.way,
                 watched.started.elapsed(),
             );
-            let status = answer.status().as_u16();
-            let event = last(answer.headers(), &EVENT_ID);
             let length = last(answer.headers(), &CONTENT_LENGTH);
             Ok(answer.map(|body| {
                 body.on_end(move |mut end| {
                     // What was announced is out: a server asks a body for no more than that.
                     end.complete |= length == Some(end.bytes.to_string());
                     let _entered = span.enter();
-                    watched.ended(status, cache.as_deref(), event.as_deref(), end);
+                    watched.ended(&answered, end);
                 })
             }))
         })
@@ -159,28 +162,91 @@ fn way(cache: Option<&str>) -> Way {
     }
 }
 
+/// What the head of an answer says.
+struct Answered {
+    status: StatusCode,
+    way: Way,
+    cache: Option<String>,
+    event: Option<String>,
+}
+
+impl Answered {
+    fn of(answer: &Answer) -> Self {
+        let cache = last(answer.headers(), &CACHE_STATUS);
+        Self {
+            status: answer.status(),
+            way: way(cache.as_deref()),
+            cache,
+            event: last(answer.headers(), &EVENT_ID),
+        }
+    }
+}
+
 /// A request that is being watched.
 struct Watched {
     shared: Arc<Shared>,
     method: Method,
     path: String,
     started: Instant,
+    served: Option<Served>,
+    request_id: RequestId,
 }
 
 impl Watched {
-    fn ended(&self, status: u16, cache: Option<&str>, event: Option<&str>, end: End) {
+    fn ended(mut self, answered: &Answered, end: End) {
         self.shared.metrics.request_ended();
-        if !tracing::enabled!(tracing::Level::INFO) {
+        let is_logged = tracing::enabled!(tracing::Level::INFO);
+        let served = self.served.take();
+        if !is_logged && served.is_none() {
             return;
         }
         let duration_ms = u64::try_from(self.started.elapsed().as_millis()).unwrap_or(u64::MAX);
         let path = redact::path(&self.shared.key, &self.method, label_hidden(&self.path));
+        if is_logged {
+            let trace_id = served.as_ref().map(Served::trace_id);
+            let (method, status) = (&self.method, answered.status.as_u16());
+            let (cache, event) = (answered.cache.as_deref(), answered.event.as_deref());
+            let cut = if end.complete { "" } else { ", cut off" };
+            tracing::info!(
+                %method, path = %path, status, duration_ms, bytes = end.bytes, complete = end.complete, cache, event,
+                trace_id = trace_id.as_deref(),
+                "{method} {path} answered {status} in {duration_ms} ms{cut}"
+            );
+        }
+        self.trace(served, Some(answered), &path, end.complete);
+    }
+
+    fn given_up(mut self) {
+        self.shared.metrics.request_ended();
+        let served = self.served.take();
+        let path = redact::path(&self.shared.key, &self.method, label_hidden(&self.path));
         let method = &self.method;
-        let cut = if end.complete { "" } else { ", cut off" };
+        let trace_id = served.as_ref().map(Served::trace_id);
         tracing::info!(
-            %method, path = %path, status, duration_ms, bytes = end.bytes, complete = end.complete, cache, event,
-            "{method} {path} answered {status} in {duration_ms} ms{cut}"
+            %method, path = %path, trace_id = trace_id.as_deref(),
+            "{method} {path} was given up by its caller before there was an answer"
         );
+        self.trace(served, None, &path, false);
+    }
+
+    fn trace(
+        &self,
+        served: Option<Served>,
+        answered: Option<&Answered>,
+        path: &str,
+        complete: bool,
+    ) {
+        let Some(served) = served else { return };
+        served.ended(traces::Outcome {
+            method: &self.method,
+            path,
+            route: endpoint::route(&self.method, label_hidden(&self.path)),
+            request_id: self.request_id.as_str(),
+            status: answered.map(|answered| answered.status),
+            cache: answered.map_or(Way::Own, |answered| answered.way).as_str(),
+            event: answered.and_then(|answered| answered.event.as_deref()),
+            complete,
+        });
     }
 }
 
@@ -207,21 +273,14 @@ impl Ongoing {
 impl Drop for Ongoing {
     fn drop(&mut self) {
         if let Some(watched) = self.0.take() {
-            watched.shared.metrics.request_ended();
-            let path = redact::path(
-                &watched.shared.key,
-                &watched.method,
-                label_hidden(&watched.path),
-            );
-            let method = &watched.method;
-            tracing::info!(%method, path = %path, "{method} {path} was given up by its caller before there was an answer");
+            watched.given_up();
         }
     }
 }
 
 #[cfg(test)]
 mod tests {
-    use http::{HeaderValue, StatusCode};
+    use http::HeaderValue;
     use http_body_util::BodyExt as _;
     use tower::{ServiceExt as _, service_fn};
 
@@ -229,7 +288,12 @@ mod tests {
     use crate::cache::verdict::{Bypass, Detail, Why, forwarded, hit, instead};
 
     fn layer(metrics: &Metrics) -> ObserveLayer {
-        ObserveLayer::new(Key::new(&[1; 32]), Clock::system(), metrics.clone())
+        ObserveLayer::new(
+            Key::new(&[1; 32]),
+            Clock::system(),
+            metrics.clone(),
+            Traces::default(),
+        )
     }
 
     async fn id_of(sent: Option<&str>) -> String {

@@ -88,6 +88,7 @@ fn no_name_and_no_label_changes_unnoticed() {
     tollgate_ready{} gauge
     tollgate_request_duration_seconds{cache} histogram
     tollgate_requests_total{method,status} counter
+    tollgate_trace_spans_total{result} counter
     tollgate_upstream_duration_seconds{} histogram
     tollgate_upstream_requests_total{status} counter
     ");

@@ -28,6 +28,7 @@ use crate::body::Body;
 use crate::error::ProxyError;
 use crate::metrics::Metrics;
 use crate::repeatable::Repeatable;
+use crate::traces::Traces;
 
 /// See the [module](self). Cloning shares the pool.
 #[derive(Clone, Debug)]
@@ -35,6 +36,7 @@ pub struct Upstream {
     client: Client<HttpsConnector<HttpConnector>, Body>,
     request_timeout: Duration,
     metrics: Metrics,
+    traces: Traces,
 }
 
 const KEEP_ALIVE: Duration = Duration::from_secs(10);
@@ -65,13 +67,20 @@ impl Upstream {
             client,
             request_timeout,
             metrics,
+            traces: Traces::default(),
         })
+    }
+
+    /// The same, with a span of `traces` for each request that is sent.
+    #[must_use]
+    pub fn traced(self, traces: Traces) -> Self {
+        Self { traces, ..self }
     }
 
     async fn send(self, request: Request<Body>) -> Result<Response<Body>, ProxyError> {
         let again = again(&request);
-        match (self.send_once(request).await, again) {
-            (Err(ProxyError::ConnectionLost(_)), Some(again)) => self.send_once(again).await,
+        match (self.send_once(request, 0).await, again) {
+            (Err(ProxyError::ConnectionLost(_)), Some(again)) => self.send_once(again, 1).await,
             (result, _) => result,
         }
     }
@@ -83,7 +92,12 @@ impl Upstream {
         Body::boxed(TimeoutBody::new(self.request_timeout, body))
     }
 
-    async fn send_once(&self, request: Request<Body>) -> Result<Response<Body>, ProxyError> {
+    async fn send_once(
+        &self,
+        mut request: Request<Body>,
+        sent_before: i64,
+    ) -> Result<Response<Body>, ProxyError> {
+        let span = self.traces.call(&mut request, sent_before);
         let started = Instant::now();
         let result = match timeout(self.request_timeout, self.client.request(request)).await {
             Ok(Ok(answer)) => Ok(answer.map(|body| self.timed(body))),
@@ -97,7 +111,19 @@ impl Upstream {
             result.as_ref().ok().map(Response::status),
             started.elapsed(),
         );
+        if let Some(span) = span {
+            span.ended(result.as_ref().map(Response::status).map_err(kind));
+        }
         result
+    }
+}
+
+// What traces call an error.
+fn kind(error: &ProxyError) -> &'static str {
+    match error {
+        ProxyError::ConnectFailed(_) => "connect",
+        ProxyError::Timeout(_) => "timeout",
+        _ => "connection_lost",
     }
 }
 

@@ -10,8 +10,12 @@ use rustls::pki_types::CertificateDer;
 use rustls::pki_types::pem::PemObject as _;
 use rustls::{ClientConfig, RootCertStore};
 
-/// Makes connections; give up on one after `timeout`.
-pub(super) fn connector(
+/// Makes connections; gives up on one after `timeout`. Trusts `ca_file` in place of the system's roots.
+///
+/// # Errors
+///
+/// When the certificates to trust cannot be read.
+pub fn connector(
     timeout: Duration,
     ca_file: Option<&Path>,
 ) -> anyhow::Result<HttpsConnector<HttpConnector>> {

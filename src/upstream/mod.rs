@@ -4,3 +4,4 @@ mod client;
 mod connect;
 
 pub use client::Upstream;
+pub use connect::connector;

@@ -15,4 +15,5 @@ mod isolated;
 mod quota;
 mod recorded;
 mod secret;
+mod traced;
 mod transparent;

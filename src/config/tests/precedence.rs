@@ -43,6 +43,7 @@ fn each_key_can_be_set_by_its_variable() {
     for row in Config::default().rows() {
         let text = row.value.unwrap_or_else(|| match row.key {
             "log.format" => "json".to_owned(),
+            "log.otlp_endpoint" => "http://collector:4318".to_owned(),
             _ => "path".to_owned(),
         });
         let variables = [(names::variable(row.key), text)];

@@ -254,3 +254,35 @@ fn problems(told: &[String]) -> String {
     };
     told.iter().map(problem).collect::<Vec<_>>().join("\n")
 }
+
+#[test]
+fn a_collector_is_a_url_whose_path_may_be_left_out() {
+    for (written, meant) in [
+        ("http://collector:4318", "http://collector:4318/v1/traces"),
+        ("https://collector/", "https://collector/v1/traces"),
+        (
+            "https://collector/otlp/v1/traces",
+            "https://collector/otlp/v1/traces",
+        ),
+    ] {
+        let (config, _) = load("", &[("TOLLGATE_LOG__OTLP_ENDPOINT", written)]);
+        assert_eq!(value(&config, "log.otlp_endpoint").as_deref(), Some(meant));
+    }
+    let told = |url: &str| mistakes(&format!("[log]\notlp_endpoint = \"{url}\""), &[]);
+    assert_snapshot!(told("collector:4318"), @r#"
+    the configuration has a mistake:
+      tollgate.toml:2: log.otlp_endpoint: "collector:4318" has no scheme; allowed: `http://HOST:4318` or `https://HOST`; `/v1/traces` is added where there is no path
+    "#);
+    assert_snapshot!(told("grpc://collector:4317"), @r#"
+    the configuration has a mistake:
+      tollgate.toml:2: log.otlp_endpoint: "grpc://collector:4317" has a scheme that is neither; allowed: `http://HOST:4318` or `https://HOST`; `/v1/traces` is added where there is no path
+    "#);
+    assert_snapshot!(told("https://key:s3cret@collector"), @r#"
+    the configuration has a mistake:
+      tollgate.toml:2: log.otlp_endpoint: "https://…@collector" has a user in it; set OTEL_EXPORTER_OTLP_HEADERS instead; allowed: `http://HOST:4318` or `https://HOST`; `/v1/traces` is added where there is no path
+    "#);
+    assert_snapshot!(told("http://collector/v1/traces?key=1"), @r#"
+    the configuration has a mistake:
+      tollgate.toml:2: log.otlp_endpoint: "http://collector/v1/traces?key=1" has a query; allowed: `http://HOST:4318` or `https://HOST`; `/v1/traces` is added where there is no path
+    "#);
+}

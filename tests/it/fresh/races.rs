@@ -29,6 +29,7 @@ use tollgate::quota::Quota;
 use tollgate::server::{Server, ServerLimits};
 use tollgate::simulator::{Match, Toggl};
 use tollgate::store::memory::MemoryStore;
+use tollgate::traces::Traces;
 use tollgate::upstream::Upstream;
 use tower::ServiceBuilder;
 
@@ -437,6 +438,7 @@ impl PlainCache {
                 key.clone(),
                 Clock::system(),
                 metrics.clone(),
+                Traces::default(),
             ))
             .layer(RescueLayer)
             .layer(LimitLayer::new(64, minute))
