@@ -231,3 +231,82 @@ fn the_process_is_told_of_as_it_is() {
     assert!((-2.0..86_400.0).contains(&age), "{age} s old");
     assert!(value("process_cpu_seconds_total") >= 0.0);
 }
+
+/// The series that `query` names, each with the labels that it picks by.
+fn asked(query: &str) -> Vec<(&str, Vec<&str>)> {
+    let is_name = |c: char| c.is_ascii_alphanumeric() || c == '_';
+    let starts = query.match_indices(is_name).map(|(start, _)| start);
+    let words = starts.filter(|&start| !query[..start].ends_with(is_name));
+    let ours = words.filter(|&start| {
+        let word = &query[start..];
+        word.starts_with("tollgate_") || word.starts_with("process_")
+    });
+    let series = ours.map(|start| {
+        let word = &query[start..];
+        let (name, rest) = word.split_at(word.find(|c| !is_name(c)).unwrap_or(word.len()));
+        let picked = rest.strip_prefix('{').and_then(|rest| rest.split_once('}'));
+        let picked = picked.map_or("", |(picked, _)| picked).split(',');
+        let labels = picked.filter_map(|label| label.split_once(['=', '!']));
+        (name, labels.map(|(label, _)| label.trim()).collect())
+    });
+    series.collect()
+}
+
+fn assert_told(file: &str, text: &str, least: usize) {
+    let told = told(&busy().text());
+    let asked = asked(text);
+    let names: BTreeSet<_> = asked.iter().map(|(name, _)| name).collect();
+    assert!(names.len() >= least, "{file} asks for {names:?}");
+    for (name, labels) in asked {
+        let parts = ["_bucket", "_sum", "_count"];
+        let of = parts.iter().find_map(|part| name.strip_suffix(part));
+        let family = of.filter(|of| told.get(*of).is_some_and(|(kind, _)| kind == "histogram"));
+        let Some((kind, known)) = told.get(family.unwrap_or(name)) else {
+            panic!("{file}: there is no {name}");
+        };
+        let is_whole = kind == "histogram" && family.is_none();
+        assert!(!is_whole, "{file}: {name} alone is no series");
+        for label in labels {
+            // The last two are the scraper's.
+            let exists = known.contains(label) || ["job", "instance"].contains(&label);
+            assert!(exists, "{file}: {name} has no label {label}");
+        }
+    }
+}
+
+#[test]
+fn dashboard_and_alerts_ask_for_what_there_is() {
+    let rules = include_str!("../../config/prometheus/tollgate.rules.yml");
+    assert_told("tollgate.rules.yml", rules, 9);
+    let tests = include_str!("../../config/prometheus/tollgate.tests.yml");
+    assert_told("tollgate.tests.yml", tests, 5);
+    let dashboard = include_str!("../../config/grafana/tollgate.json");
+    let dashboard: serde_json::Value = serde_json::from_str(dashboard).unwrap();
+    // Quotes in queries are escaped in the file.
+    fn texts(value: &serde_json::Value, into: &mut Vec<String>) {
+        match value {
+            serde_json::Value::String(text) => into.push(text.clone()),
+            serde_json::Value::Array(values) => values.iter().for_each(|value| texts(value, into)),
+            serde_json::Value::Object(values) => {
+                values.values().for_each(|value| texts(value, into));
+            }
+            _ => {}
+        }
+    }
+    let mut queries = Vec::new();
+    texts(&dashboard, &mut queries);
+    assert_told("tollgate.json", &queries.join("\n"), 25);
+}
+
+#[test]
+fn a_name_or_a_label_that_is_not_there_is_noticed() {
+    for wrong in [
+        "tollgate_cache_request_total",
+        "rate(tollgate_request_duration_seconds[5m])",
+        "tollgate_requests_total{code=\"200\"}",
+        "1 - process_open_files",
+    ] {
+        let told = std::panic::catch_unwind(|| assert_told("query", wrong, 1));
+        assert!(told.is_err(), "{wrong}");
+    }
+}
