@@ -10,12 +10,11 @@ mod readiness;
 use axum::Router;
 use axum::extract::State;
 use axum::http::{StatusCode, header};
-use axum::response::{IntoResponse, Json, Response};
+use axum::response::{IntoResponse, Response};
 use axum::routing::get;
-use serde_json::json;
 
 pub use self::auth::Token;
-pub use self::readiness::Readiness;
+pub use self::readiness::{Readiness, Watched};
 use crate::clock::Clock;
 use crate::ledger::Keeper;
 use crate::metrics::Metrics;
@@ -62,22 +61,21 @@ async fn healthz() -> &'static str {
 }
 
 async fn readyz(State(admin): State<Admin>) -> Response {
-    match admin.readiness.check().await {
-        Ok(()) => Json(json!({ "ready": true, "reasons": [] })).into_response(),
-        Err(error) => {
-            let cause = std::error::Error::source(&error);
-            let cause = cause.map(|cause| format!(": {cause}")).unwrap_or_default();
-            let reasons = [format!("changes are refused, because {error}{cause}")];
-            let body = Json(json!({ "ready": false, "reasons": reasons }));
-            (StatusCode::SERVICE_UNAVAILABLE, body).into_response()
-        }
-    }
+    let report = admin.readiness.report().await;
+    let status = match report.ready {
+        true => StatusCode::OK,
+        false => StatusCode::SERVICE_UNAVAILABLE,
+    };
+    // Over several lines: it is read where somebody has run curl.
+    let text = serde_json::to_string_pretty(&report).unwrap_or_default() + "\n";
+    let kind = (header::CONTENT_TYPE, "application/json");
+    (status, [kind], text).into_response()
 }
 
 async fn metrics(State(admin): State<Admin>) -> Response {
     let kind = "application/openmetrics-text; version=1.0.0; charset=utf-8";
     // A row written at most once a second tells more than the last change does, which may be hours ago.
-    admin.metrics.ready(admin.readiness.check().await.is_ok());
+    admin.metrics.ready(admin.readiness.report().await.ready);
     // It reads files.
     match tokio::task::spawn_blocking(move || admin.metrics.text()).await {
         Ok(text) => ([(header::CONTENT_TYPE, kind)], text).into_response(),
