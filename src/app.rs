@@ -21,7 +21,7 @@ use tokio_util::task::{AbortOnDropHandle, TaskTracker};
 use tower::util::{BoxCloneSyncService, MapRequest};
 use tower::{Service, ServiceExt as _};
 
-use crate::admin::{self, Access, Admin, Principal, Readiness, Slots, Token, Tokens};
+use crate::admin::{self, Access, Admin, Principal, Readiness, Slots, Token, Tokens, Watched};
 use crate::body::Body;
 use crate::cache::epochs::Epochs;
 use crate::cache::fills::Fills;
@@ -198,7 +198,13 @@ impl App {
             access: Access::new(tokens, config.listen.tls_cert.is_some()),
             metrics: metrics.clone(),
             public_metrics: config.admin.public_metrics,
-            readiness: Readiness::new(Arc::clone(&trail)),
+            readiness: readiness(
+                &config,
+                Arc::clone(&trail),
+                &store,
+                &upstream,
+                clock.clone(),
+            ),
             reader: store.reader().clone(),
             trail,
             heads: store.heads(),
@@ -348,6 +354,26 @@ impl App {
             tracing::warn!("The last traces are lost: limits.shutdown_grace is over");
         }
     }
+}
+
+fn readiness(
+    config: &Config,
+    trail: Arc<dyn Trail>,
+    store: &SqliteStore,
+    upstream: &Upstream,
+    clock: Clock,
+) -> Readiness {
+    let path = config.audit.database.path();
+    let file = path.file_name().unwrap_or(path.as_os_str());
+    let store = store.clone();
+    Readiness::new(Watched {
+        trail,
+        file: file.to_string_lossy().into_owned(),
+        free: Box::new(move || Some(store.room().ok()?.free)),
+        on_failure: config.audit.on_failure,
+        upstream: upstream.health(),
+        clock,
+    })
 }
 
 // Has the store's own figures told with the others.
