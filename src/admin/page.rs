@@ -4,10 +4,15 @@
 //! and [the policy](super::edge) would stop a script that got through.
 
 mod assets;
+mod group;
+mod groups;
 mod layout;
+mod moment;
+mod people;
 
 use axum::Router;
 use axum::http::Uri;
+use axum::routing::get;
 use maud::{DOCTYPE, Markup, html};
 
 pub(super) use self::layout::problem;
@@ -16,6 +21,12 @@ use super::Admin;
 /// The pages behind the login.
 pub(super) fn router() -> Router<Admin> {
     Router::new()
+        .route("/groups", get(groups::organizations))
+        .route("/organizations/{organization}/groups", get(groups::groups))
+        .route(
+            "/organizations/{organization}/groups/{group}",
+            get(group::group),
+        )
 }
 
 /// What pages are made of and everybody may have.

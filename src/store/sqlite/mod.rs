@@ -7,8 +7,10 @@
 mod actor;
 mod checkpoints;
 mod drift;
+mod joined;
 mod learn;
 mod open;
+mod organizations;
 mod past;
 mod presence;
 mod prune;
@@ -32,6 +34,8 @@ use async_trait::async_trait;
 use jiff::Timestamp;
 
 pub use self::checkpoints::Differs;
+pub use self::joined::Joined;
+pub use self::organizations::Known;
 pub use self::prune::{Pruned, Removal};
 pub use self::reader::Reader;
 pub use self::recover::Recovered;
