@@ -8,6 +8,7 @@ mod group;
 mod groups;
 mod layout;
 mod moment;
+mod overview;
 mod people;
 
 use axum::Router;
@@ -27,6 +28,7 @@ pub(super) fn router() -> Router<Admin> {
             "/organizations/{organization}/groups/{group}",
             get(group::group),
         )
+        .route("/overview", get(overview::overview))
 }
 
 /// What pages are made of and everybody may have.

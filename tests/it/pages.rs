@@ -2,6 +2,7 @@
 
 mod group;
 mod groups;
+mod overview;
 
 use tollgate::config::{AdminToken, Role};
 use tollgate::domain::ids::OrganizationId;

@@ -6,6 +6,7 @@
 
 mod actor;
 mod checkpoints;
+mod counted;
 mod drift;
 mod joined;
 mod learn;
@@ -34,6 +35,7 @@ use async_trait::async_trait;
 use jiff::Timestamp;
 
 pub use self::checkpoints::Differs;
+pub use self::counted::{Counted, Extent};
 pub use self::joined::Joined;
 pub use self::organizations::Known;
 pub use self::prune::{Pruned, Removal};
