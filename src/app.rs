@@ -30,7 +30,7 @@ use crate::cache::lists::Lists;
 use crate::cache::tags::Tags;
 use crate::cache::verdict::Freshness;
 use crate::clock::Clock;
-use crate::config::{Config, Pace, Retention, Role};
+use crate::config::{self, Config, Pace, Retention, Role};
 use crate::domain::action::Outcome;
 use crate::domain::caller::Key;
 use crate::domain::checkpoint::SigningKey;
@@ -409,7 +409,8 @@ fn admin_tokens(config: &Config) -> anyhow::Result<(Tokens, Option<String>)> {
         }
     };
     let administrator = Principal {
-        name: "admin".into(),
+        // No further token may be called so.
+        name: config::ADMINISTRATOR.into(),
         role: Role::Admin,
         organizations: None,
     };

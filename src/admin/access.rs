@@ -169,6 +169,8 @@ pub(super) async fn require(
     next: Next,
 ) -> Response {
     let principal = match bearer(request.headers()) {
+        // A header that holds none, or another kind of credential, is no guess.
+        Some("") => return refuse(&request),
         Some(token) => {
             let address = address_of(request.extensions());
             match admin.access.recognize(token, address) {

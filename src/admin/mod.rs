@@ -87,34 +87,48 @@ impl Default for Slots {
     }
 }
 
-/// The routes.
+/// The admin side as a service.
 pub fn router(admin: Admin) -> Router {
+    let closed = closed(admin.public_metrics)
+        // Also around what does not exist: who has no token does not learn what does.
+        .fallback(|| async { Problem::not_found("there is nothing here") })
+        .method_not_allowed_fallback(|| async { Problem::method_not_allowed() })
+        .layer(from_fn_with_state(admin.clone(), access::require));
+    open(admin.public_metrics)
+        .merge(closed)
+        .layer(from_fn(edge::edge))
+        .with_state(admin)
+}
+
+// What everybody may have.
+fn open(public_metrics: bool) -> Router<Admin> {
     let open = Router::new()
         .route("/healthz", get(healthz))
         .route("/readyz", get(readyz))
         .route("/login", get(login::form).post(login::log_in))
         .merge(page::assets());
-    let (open, closed) = if admin.public_metrics {
-        (open.route("/metrics", get(all_metrics)), Router::new())
+    if public_metrics {
+        open.route("/metrics", get(all_metrics))
     } else {
-        (open, Router::new().route("/metrics", get(metrics)))
-    };
+        open
+    }
+}
+
+// What takes a token or a session.
+fn closed(public_metrics: bool) -> Router<Admin> {
     let (api, document) = api::router().split_for_parts();
-    let closed = closed
-        .merge(api)
+    let closed = api
         .merge(page::router())
         .route(
             "/openapi.json",
             get(move || api::described(document.clone())),
         )
-        .route("/logout", post(login::log_out))
-        // These too: who has no token does not learn what there is.
-        .fallback(|| async { Problem::not_found("there is nothing here") })
-        .method_not_allowed_fallback(|| async { Problem::method_not_allowed() })
-        .layer(from_fn_with_state(admin.clone(), access::require));
-    open.merge(closed)
-        .layer(from_fn(edge::edge))
-        .with_state(admin)
+        .route("/logout", post(login::log_out));
+    if public_metrics {
+        closed
+    } else {
+        closed.route("/metrics", get(metrics))
+    }
 }
 
 async fn healthz() -> &'static str {
@@ -143,3 +157,6 @@ async fn all_metrics(State(admin): State<Admin>) -> Response {
     let kind = "application/openmetrics-text; version=1.0.0; charset=utf-8";
     ([(header::CONTENT_TYPE, kind)], admin.metrics.text()).into_response()
 }
+
+#[cfg(test)]
+mod tests;

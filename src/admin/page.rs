@@ -4,12 +4,16 @@
 //! and [the policy](super::edge) would stop a script that got through.
 
 mod assets;
+mod change;
+mod changes;
+mod difference;
 mod group;
 mod groups;
 mod layout;
 mod moment;
 mod overview;
 mod people;
+mod rows;
 
 use axum::Router;
 use axum::http::Uri;
@@ -22,6 +26,9 @@ use super::Admin;
 /// The pages behind the login.
 pub(super) fn router() -> Router<Admin> {
     Router::new()
+        .route("/", get(changes::changes))
+        .route("/rows", get(changes::rows))
+        .route("/events/{id}", get(change::change))
         .route("/groups", get(groups::organizations))
         .route("/organizations/{organization}/groups", get(groups::groups))
         .route(
@@ -45,6 +52,8 @@ pub(super) fn login(next: &str, wrong: Option<&str>) -> Markup {
                 h1 { "Tollgate" }
                 form method="post" action="/login" {
                     input type="hidden" name="next" value=(next);
+                    // For password managers, which keep a token under a name.
+                    input type="text" name="username" value="tollgate" autocomplete="username" hidden;
                     label for="token" { "Token" }
                     input #token type="password" name="token" required autofocus autocomplete="current-password"
                         aria-describedby=[wrong.map(|_| "wrong")];

@@ -40,9 +40,11 @@ pub async fn run(args: Args) -> anyhow::Result<()> {
     if let Some(token) = app.new_token() {
         // Standard output, once: the log must never have it.
         println!(
-            "The admin token, shown once (it is kept in tollgate.token beside the key file):\n"
+            "The admin side, with its token, shown once (it is kept in tollgate.token beside the key file):\n"
         );
-        println!("  curl -H 'Authorization: Bearer {token}' http://{admin}/metrics\n");
+        // Behind the `#`: browsers send that to nobody, so it is in no log.
+        println!("  http://{admin}/login#{token}\n");
+        println!("  curl -H 'Authorization: Bearer {token}' http://{admin}/api/events\n");
     }
     tracing::info!(%proxy, %admin, upstream, database, "Tollgate listens on {proxy}, in front of {upstream}");
     app.run(stop).await;

@@ -14,8 +14,9 @@ use super::later;
 use super::mistake::{Mistake, Origin};
 use super::names::Names;
 use super::setting::Raw;
+use super::tables::{self, Table, Written};
 use super::values::Values;
-use super::watch;
+use super::{tokens, watch};
 
 /// Sets in `values` what `text` says.
 pub(super) fn read(path: &Path, text: &str, names: &Names, values: &mut Values) {
@@ -92,7 +93,7 @@ impl File<'_> {
         for (name, value) in document {
             let line = self.line(name.span().start);
             if name.get_ref() == watch::NAME && !self.told(line, watch::NAME) {
-                self.watch(name, value);
+                self.tables((watch::NAME, &watch::KEYS), name, value, watch::take);
                 continue;
             }
             let name = name.get_ref().as_ref();
@@ -114,19 +115,34 @@ impl File<'_> {
         }
     }
 
-    fn watch(&mut self, name: &Spanned<impl Sized>, value: &Spanned<DeValue<'_>>) {
+    fn tables(
+        &mut self,
+        what: (&'static str, &[&str]),
+        name: &Spanned<impl Sized>,
+        value: &Spanned<DeValue<'_>>,
+        take: impl Fn(&mut Table<'_, '_>),
+    ) {
         let (path, text) = (Arc::clone(&self.path), self.text);
         let origin = |offset| Origin::File {
             path: Arc::clone(&path),
             line: line_of(text, offset),
         };
-        watch::read(name, value.get_ref(), origin, raw, self.values);
+        let written = Written {
+            origin: &origin,
+            raw: &raw,
+        };
+        tables::each(what, (name, value.get_ref()), &written, self.values, take);
     }
 
     fn section(&mut self, section: &str, entries: &DeTable<'_>) {
         for (name, value) in entries {
             let line = self.line(name.span().start);
-            self.entry(&format!("{section}.{}", name.get_ref()), line, value);
+            let key = format!("{section}.{}", name.get_ref());
+            if key == tokens::NAME && !self.told(line, tokens::NAME) {
+                self.tables((tokens::NAME, &tokens::KEYS), name, value, tokens::take);
+                continue;
+            }
+            self.entry(&key, line, value);
         }
     }
 

@@ -7,7 +7,7 @@ use super::values::Values;
 use super::{Config, GuardMode, Mode};
 
 /// The tables of a later version.
-pub(super) const TABLES: [&str; 2] = ["sink", "admin.tokens"];
+pub(super) const TABLES: [&str; 1] = ["sink"];
 
 /// What is said of them, and of each value of a later version.
 pub(super) const NOT_AVAILABLE: &str = "is not available in this version";

@@ -19,6 +19,8 @@ mod network;
 mod operation;
 mod reads;
 mod setting;
+mod tables;
+mod tokens;
 mod types;
 pub mod units;
 mod url;
@@ -34,6 +36,7 @@ pub use mistake::{ConfigError, Mistake, Origin, Origins};
 pub use network::{Limits, Listen, Upstream};
 pub use operation::{Admin, AdminToken, Log, LogFormat, Role};
 pub use reads::{Cache, Filters, Pace, Quota};
+pub use tokens::ADMINISTRATOR;
 pub use types::{LogFilter, Retention, Secret, Share};
 pub use url::{Database, UpstreamUrl};
 pub use watch::Watch;
@@ -130,7 +133,10 @@ impl Config {
             identity: Identity::read(values),
             guard: Guard::read(values),
             limits: Limits::read(values),
-            admin: Admin::read(values),
+            admin: Admin {
+                tokens: std::mem::take(&mut values.tokens),
+                ..Admin::read(values)
+            },
             log: Log::read(values),
             watch: std::mem::take(&mut values.watch),
             sink: Vec::new(),

@@ -22,11 +22,11 @@ section! {
 }
 
 /// `[[admin.tokens]]`: a further token for the admin side.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct AdminToken {
     /// Whose it is, as the trail names it.
     pub name: String,
-    /// The file with the token.
+    /// The file with the token: one line.
     pub token_file: PathBuf,
     /// What it allows.
     pub role: Role,

@@ -6,6 +6,7 @@ use super::*;
 
 mod precedence;
 mod together;
+mod tokens;
 mod watch;
 mod wrong;
 
@@ -133,16 +134,13 @@ tls_cert = \"tls.crt\"
 mode = \"refuse\"
 [[sink]]
 url = \"syslog://host\"
-[[admin.tokens]]
-name = \"ann\"
 ";
     assert_snapshot!(mistakes(file, &[("TOLLGATE_LISTEN__TLS_KEY", "tls.key")]), @r"
-    the configuration has 6 mistakes:
+    the configuration has 5 mistakes:
       tollgate.toml:1: mode: `observe` is not available in this version; leave it at `active`
       tollgate.toml:3: listen.tls_cert: `tls.crt` is not available in this version; take it out
       tollgate.toml:5: guard.mode: `refuse` is not available in this version; leave it at `off`
       tollgate.toml:6: sink: `[[sink]]` is not available in this version; take it out
-      tollgate.toml:8: admin.tokens: `[[admin.tokens]]` is not available in this version; take it out
       TOLLGATE_LISTEN__TLS_KEY: listen.tls_key: `tls.key` is not available in this version; take it out
     ");
 }

@@ -3,6 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::mistake::{Mistake, Origin, Origins};
+use super::operation::AdminToken;
 use super::setting::{Raw, Setting};
 use super::watch::Watch;
 
@@ -12,6 +13,7 @@ pub(super) struct Values {
     set: BTreeMap<&'static str, Vec<(Raw, Origin)>>,
     /// The tables that may stand several times.
     pub(super) watch: Vec<Watch>,
+    pub(super) tokens: Vec<AdminToken>,
     pub(super) origins: Origins,
     pub(super) mistakes: Vec<Mistake>,
 }

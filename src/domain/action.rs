@@ -90,7 +90,7 @@ impl Action {
 
     /// As it stands in the column `action`.
     #[must_use]
-    pub fn as_str(self) -> &'static str {
+    pub const fn as_str(self) -> &'static str {
         match self {
             Self::GroupCreate => "group.create",
             Self::GroupUpdate => "group.update",

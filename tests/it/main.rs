@@ -7,6 +7,7 @@
 
 mod support;
 
+mod admin;
 mod bounded;
 mod chained;
 mod fresh;

@@ -46,6 +46,7 @@ pub(super) struct OfOrganization {
 #[utoipa::path(
     get,
     path = "/api/cache",
+    operation_id = "get_cache",
     tag = "gateway",
     responses(
         (status = 200, body = Cached),
@@ -100,6 +101,7 @@ pub(super) struct Purge {
 #[utoipa::path(
     delete,
     path = "/api/cache",
+    operation_id = "purge_cache",
     tag = "gateway",
     params(Purge),
     responses(

@@ -1,9 +1,13 @@
 //! `GET /api/events` and `GET /api/events/{id}`.
 
+use std::fmt;
+use std::str::FromStr;
+
 use axum::Json;
 use axum::extract::State;
 use jiff::Timestamp;
-use serde::{Deserialize, Serialize};
+use serde::de::Error as _;
+use serde::{Deserialize, Deserializer, Serialize};
 use utoipa::{IntoParams, ToSchema};
 
 use super::{Asked, Named};
@@ -14,6 +18,7 @@ use crate::domain::action::Outcome;
 use crate::domain::event::Event;
 use crate::domain::ids::{EventId, GroupId, OrganizationId};
 use crate::domain::moment::Moment;
+use crate::store::StoreError;
 use crate::store::filter::Filter;
 
 /// Only events that meet all of these; the same as the options of `tollgate audit list`.
@@ -22,8 +27,10 @@ use crate::store::filter::Filter;
 #[serde(deny_unknown_fields)]
 pub(in crate::admin) struct Which {
     /// Only of this organization.
+    #[serde(default, deserialize_with = "filled")]
     pub(in crate::admin) org: Option<OrganizationId>,
     /// Only of this group, also where it is one of several.
+    #[serde(default, deserialize_with = "filled")]
     pub(in crate::admin) group: Option<GroupId>,
     /// Only by this person: name, address, user number, or the first digits of a credential.
     pub(in crate::admin) actor: Option<String>,
@@ -41,6 +48,7 @@ pub(in crate::admin) struct Which {
     pub(in crate::admin) cursor: Option<String>,
     /// At most this many; 50 if nothing is said.
     #[param(minimum = 1, maximum = 1000)]
+    #[serde(default, deserialize_with = "filled")]
     pub(in crate::admin) limit: Option<u32>,
     /// What to write, where there is a choice.
     #[serde(default)]
@@ -61,6 +69,17 @@ pub(super) struct Events {
 const USUAL: u32 = 50;
 const MOST: u32 = 1000;
 
+// A form sends the fields that nobody filled in too.
+fn filled<'de, D, T>(deserializer: D) -> Result<Option<T>, D::Error>
+where
+    D: Deserializer<'de>,
+    T: FromStr<Err: fmt::Display>,
+{
+    let text = Option::<String>::deserialize(deserializer)?.unwrap_or_default();
+    let text = Some(text.trim()).filter(|text| !text.is_empty());
+    text.map(str::parse).transpose().map_err(D::Error::custom)
+}
+
 // === impl Which ===
 
 impl Which {
@@ -73,8 +92,9 @@ impl Which {
         if let Some(organization) = self.org {
             principal.may_see(organization)?;
         }
-        if let Some(outcome) = &self.outcome
-            && !Outcome::ALL.iter().any(|known| known.as_str() == outcome)
+        let outcome = said(&self.outcome);
+        if let Some(outcome) = &outcome
+            && !Outcome::ALL.iter().any(|known| known.as_str() == *outcome)
         {
             let known = Outcome::ALL.map(Outcome::as_str).join(", ");
             return Err(Problem::bad_request(format!(
@@ -86,20 +106,20 @@ impl Which {
             within: principal.within(),
             organization: self.org,
             group: self.group,
-            actor: self.actor.clone().filter(|actor| !actor.is_empty()),
+            actor: said(&self.actor),
             actions: actions
                 .filter(|action| !action.is_empty())
                 .map(str::to_owned)
                 .collect(),
-            outcome: self.outcome.clone(),
-            since: time("since", self.since.as_deref(), now)?,
-            until: time("until", self.until.as_deref(), now)?,
-            text: self.q.clone().filter(|text| !text.is_empty()),
+            outcome,
+            since: time("since", said(&self.since).as_deref(), now)?,
+            until: time("until", said(&self.until).as_deref(), now)?,
+            text: said(&self.q),
         })
     }
 
-    fn before(&self) -> Result<Option<i64>, Problem> {
-        let Some(cursor) = &self.cursor else {
+    pub(in crate::admin) fn before(&self) -> Result<Option<i64>, Problem> {
+        let Some(cursor) = said(&self.cursor) else {
             return Ok(None);
         };
         let number = cursor.parse().ok().filter(|number| *number > 0);
@@ -117,6 +137,11 @@ impl Which {
     }
 }
 
+fn said(text: &Option<String>) -> Option<String> {
+    let text = text.as_deref().map(str::trim);
+    text.filter(|text| !text.is_empty()).map(str::to_owned)
+}
+
 /// A time as people write it.
 pub(super) fn time(
     name: &str,
@@ -132,6 +157,7 @@ pub(super) fn time(
 #[utoipa::path(
     get,
     path = "/api/events",
+    operation_id = "list_events",
     tag = "trail",
     params(Which),
     responses(
@@ -159,6 +185,7 @@ pub(super) async fn list(
 #[utoipa::path(
     get,
     path = "/api/events/{id}",
+    operation_id = "get_event",
     tag = "trail",
     params(("id" = String, Path, description = "The event's id, as in `X-Tollgate-Event`")),
     responses(
@@ -177,6 +204,16 @@ pub(super) async fn one(
 // === impl Admin ===
 
 impl Admin {
+    /// The organizations that `principal` may see and that anything is known of.
+    pub(in crate::admin) async fn organizations(
+        &self,
+        principal: &Principal,
+    ) -> Result<Vec<OrganizationId>, StoreError> {
+        let mut known = self.reader.organizations().await?;
+        known.retain(|organization| principal.may_see(*organization).is_ok());
+        Ok(known)
+    }
+
     /// An event that `principal` may see.
     pub(in crate::admin) async fn event(
         &self,

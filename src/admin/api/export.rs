@@ -37,6 +37,7 @@ enum Format {
 #[utoipa::path(
     get,
     path = "/api/events/export",
+    operation_id = "export_events",
     tag = "trail",
     params(Which, ("format" = Option<String>, Query, description = "`ndjson`, which is usual, or `csv`")),
     responses(

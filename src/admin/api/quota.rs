@@ -31,6 +31,7 @@ const USUAL: SignedDuration = SignedDuration::from_hours(24);
 #[utoipa::path(
     get,
     path = "/api/quota",
+    operation_id = "get_quota",
     tag = "gateway",
     params(Since),
     responses(

@@ -52,6 +52,7 @@ struct Tail {
 #[utoipa::path(
     get,
     path = "/api/events/stream",
+    operation_id = "stream_events",
     tag = "trail",
     params(Which, ("Last-Event-ID" = Option<i64>, Header, description = "The last `id` that was seen")),
     responses(
@@ -115,10 +116,8 @@ impl Tail {
             }
             // First marked as seen, then read: what comes in between wakes the next wait.
             self.heads.borrow_and_update();
-            if self.read().await.is_none() {
-                // The database cannot be read: whoever comes back then is told why.
-                return None;
-            }
+            // If the database cannot be read it ends: whoever comes back then is told why.
+            self.read().await?;
             if !self.queue.is_empty() {
                 continue;
             }

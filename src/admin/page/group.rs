@@ -101,7 +101,7 @@ pub(super) async fn group(
     let first = first.events.first();
     let first = first.and_then(|event| event.occurred_at.parse::<Timestamp>().ok());
     let body = html! {
-        p.row {
+        p.links {
             a href=(groups::path(organization)) { "Groups of organization " (organization) }
             a href=(layout::link("/", &[("org", &organization.to_string()), ("group", &group.to_string())])) {
                 "Its changes, to be filtered"

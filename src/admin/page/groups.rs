@@ -26,7 +26,7 @@ pub(super) async fn organizations(
     State(admin): State<Admin>,
     principal: Principal,
 ) -> Result<Response, Problem> {
-    let mut known = admin.reader.organizations().await?;
+    let mut known = admin.reader.known_organizations().await?;
     if let Some(mine) = &principal.organizations {
         known.retain(|known| mine.contains(&known.organization));
         // Theirs are no secret to them, also those nothing is known of yet.
@@ -103,7 +103,7 @@ pub(super) async fn groups(
     let title = format!("Groups of organization {organization}");
     let body = html! {
         h1 { (title) }
-        p.row {
+        p.links {
             a href="/groups" { "All organizations" }
             a href=(changes(organization)) { "Changes of this organization" }
         }

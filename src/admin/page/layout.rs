@@ -100,7 +100,7 @@ pub(super) fn name_of(actor: &Actor) -> String {
         .or_else(|| actor.user_id.map(|id| format!("user {id}")))
         .or_else(|| actor.tool.clone())
         .or_else(|| actor.credential_id.as_ref().map(short))
-        .unwrap_or_else(|| "nobody knows".to_owned())
+        .unwrap_or_else(|| "somebody elsewhere".to_owned())
 }
 
 /// What finds all that somebody did: the surest that is known of them.

@@ -26,7 +26,7 @@ impl Reader {
     /// # Errors
     ///
     /// When the database cannot be read.
-    pub async fn organizations(&self) -> Result<Vec<Known>, StoreError> {
+    pub async fn known_organizations(&self) -> Result<Vec<Known>, StoreError> {
         // From one organization to the next by the index, however many events each has.
         let rows: Vec<(i64, i64, Option<i64>, Option<String>)> = sqlx::query_as(
             "WITH RECURSIVE

@@ -241,6 +241,53 @@ impl Reader {
         groups.collect::<Result<_, _>>().map(Some)
     }
 
+    /// The groups that are called so now, in any case, and whose they are.
+    ///
+    /// # Errors
+    ///
+    /// When the database cannot be read.
+    pub async fn groups_named(
+        &self,
+        name: &str,
+    ) -> Result<Vec<(OrganizationId, GroupId)>, StoreError> {
+        // A walk over all groups that are known: some thousands, for one person who waits.
+        let found: Vec<(i64, i64)> = sqlx::query_as(
+            "SELECT organization_id, group_id FROM known_groups
+             WHERE organization_id IS NOT NULL AND state ->> '$.name' = ? COLLATE NOCASE
+             ORDER BY 1, 2",
+        )
+        .bind(name)
+        .fetch_all(&self.pool)
+        .await?;
+        let found = found.into_iter();
+        Ok(found
+            .map(|(organization, group)| (OrganizationId(organization), GroupId(group)))
+            .collect())
+    }
+
+    /// The organizations that any event or list has told of.
+    ///
+    /// # Errors
+    ///
+    /// When the database cannot be read.
+    pub async fn organizations(&self) -> Result<Vec<OrganizationId>, StoreError> {
+        // From one to the next by the index, however many rows each has.
+        let ids: Vec<i64> = sqlx::query_scalar(
+            "WITH RECURSIVE told (id) AS (
+                 SELECT min(organization_id) FROM audit_events
+                 UNION ALL
+                 SELECT (SELECT min(organization_id) FROM audit_events WHERE organization_id > id)
+                 FROM told WHERE id IS NOT NULL
+             )
+             SELECT id FROM told WHERE id IS NOT NULL
+             UNION SELECT organization_id FROM known_views
+             ORDER BY 1",
+        )
+        .fetch_all(&self.pool)
+        .await?;
+        Ok(ids.into_iter().map(OrganizationId).collect())
+    }
+
     pub(super) async fn groups_with(
         &self,
         user: UserId,

@@ -38,7 +38,7 @@ impl Timeline {
                     p.hint { "A step's time shows the group as that step left it." }
                     ol.timeline { @for event in &self.events { (self.step(event)) } }
                 }
-                nav.row aria-label="Pages of the timeline" {
+                nav.links aria-label="Pages of the timeline" {
                     @if !self.is_first { a href=(self.with(None)) { "Newest" } }
                     @if let Some(next) = self.next { a href=(self.with(Some(next))) rel="next" { "Older" } }
                 }

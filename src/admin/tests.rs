@@ -1,0 +1,125 @@
+//! No path answers without a credential, whichever there are.
+
+use std::sync::Arc;
+
+use axum::body::Body;
+use axum::http::{Method, Request, header};
+use axum::response::Response;
+use tower::ServiceExt as _;
+
+use super::*;
+use crate::config::Role;
+use crate::quota::{Pace, Quota, Settings};
+use crate::store::sqlite::SqliteStore;
+
+const METHODS: [Method; 7] = [
+    Method::GET,
+    Method::HEAD,
+    Method::POST,
+    Method::PUT,
+    Method::PATCH,
+    Method::DELETE,
+    Method::OPTIONS,
+];
+
+/// What everybody may have.
+const OPEN: [&str; 4] = ["/healthz", "/readyz", "/login", "/assets/{name}"];
+
+/// The paths that the router knows, from the router itself: a new one cannot be forgotten.
+fn paths() -> Vec<String> {
+    let routes = format!("{:?}", open(false).merge(closed(false)));
+    let texts = routes.split('"').skip(1).step_by(2);
+    let mut paths: Vec<_> = texts
+        .filter(|text| text.starts_with('/'))
+        .map(str::to_owned)
+        .collect();
+    paths.sort();
+    paths.dedup();
+    paths
+}
+
+async fn admin(folder: &std::path::Path) -> Admin {
+    let clock = Clock::system();
+    let (store, _) = SqliteStore::open(&folder.join("tollgate.db"), clock.clone())
+        .await
+        .unwrap();
+    let trail: Arc<dyn Trail> = Arc::new(store.clone());
+    let settings = Settings {
+        reserve: 10,
+        pace: Pace::Never,
+        max_wait: std::time::Duration::ZERO,
+    };
+    let quota = Quota::new(settings, clock.clone());
+    let principal = Principal {
+        name: "admin".into(),
+        role: Role::Admin,
+        organizations: None,
+    };
+    Admin {
+        access: Access::new(Tokens::new(vec![(Token::new("right"), principal)]), false),
+        metrics: Metrics::new(),
+        public_metrics: false,
+        readiness: Readiness::new(Arc::clone(&trail)),
+        reader: store.reader().clone(),
+        tally: Tally::new(store.reader().clone(), clock.clone()),
+        heads: store.heads(),
+        trail,
+        lists: None,
+        keeper: Keeper::new(quota, Arc::new(store), clock.clone()),
+        clock,
+        slots: Slots::default(),
+        tasks: TaskTracker::new(),
+        stop: CancellationToken::new(),
+    }
+}
+
+async fn ask(router: &Router, method: Method, path: &str, headers: &[(&str, &str)]) -> Response {
+    let path = path
+        .replace("{organization}", "4123")
+        .replace("{group}", "9001")
+        .replace("{id}", "0193f0a2-7c11-7000-8000-3b1a5c0e9d42")
+        .replace("{name}", "x");
+    let mut request = Request::builder().method(method).uri(path);
+    for (name, value) in headers {
+        request = request.header(*name, *value);
+    }
+    let request = request.body(Body::empty()).unwrap();
+    router.clone().oneshot(request).await.unwrap()
+}
+
+#[tokio::test]
+async fn no_path_answers_without_a_credential() {
+    let folder = tempfile::tempdir().unwrap();
+    let router = router(admin(folder.path()).await);
+    let paths = paths();
+    let (_, document) = api::router().split_for_parts();
+    let described = document.paths.paths.keys().map(String::as_str);
+    for path in described.chain(["/", "/events/{id}", "/metrics", "/openapi.json", "/logout"]) {
+        assert!(
+            paths.iter().any(|known| known == path),
+            "{path} is in {paths:?}"
+        );
+    }
+    for path in paths.iter().filter(|path| !OPEN.contains(&path.as_str())) {
+        for method in METHODS {
+            for accept in ["text/html", "*/*"] {
+                let headers = [("accept", accept)];
+                let answer = ask(&router, method.clone(), path, &headers).await;
+                let status = answer.status().as_u16();
+                // Who opens a page is led to the form.
+                let location = answer.headers().get(header::LOCATION);
+                let is_led = status == 303
+                    && method == Method::GET
+                    && location.is_some_and(|to| to.to_str().unwrap().starts_with("/login?next="));
+                assert!(status == 401 || is_led, "{method} {path}: {status}");
+            }
+        }
+        let right = [("authorization", "Bearer right")];
+        for method in METHODS {
+            let answer = ask(&router, method.clone(), path, &right).await;
+            assert_ne!(answer.status(), 401, "{method} {path}");
+        }
+    }
+    let nothing = ask(&router, Method::GET, "/nothing/here", &[]).await;
+    assert_eq!(nothing.status(), 401);
+}

@@ -1,0 +1,126 @@
+//! A token for one organization sees no row, count or name of another.
+
+use serde_json::json;
+use tollgate::config::Role;
+use tollgate::domain::ids::OrganizationId;
+
+use super::{holder, log_in, token};
+use crate::support::{DESIGN, Gateway, ORG, group, groups, toggl};
+
+const GLOBEX: OrganizationId = OrganizationId(4200);
+
+#[tokio::test]
+async fn a_token_for_one_organization_sees_nothing_of_another() {
+    let toggl = toggl().await;
+    let builder = Gateway::before(&toggl);
+    let folder = builder.folder().to_owned();
+    let gate = builder
+        .config(|config| token(config, &folder, "acme", Role::Reader, &[ORG]))
+        .start()
+        .await;
+    let (ann, gus) = (gate.client("ann"), gate.client("gus"));
+    ann.get(groups(ORG)).await.assert_ok();
+    gus.get(groups(GLOBEX)).await.assert_ok();
+    ann.put(group(ORG, DESIGN), json!({ "name": "Brand" }))
+        .await
+        .assert_ok();
+    let made = gus
+        .post(groups(GLOBEX), json!({ "name": "Zugzwang" }))
+        .await
+        .assert_ok();
+    let zugzwang = made.json()["group_id"].as_i64().unwrap();
+    // Of no organization that anybody knows.
+    ann.put("/api/v9/me", json!({ "fullname": "Zwischenzug" }))
+        .await;
+    let events = gate.events_when(3).await;
+    let theirs = events
+        .iter()
+        .find(|event| event.target.organization_id == Some(GLOBEX))
+        .unwrap();
+
+    let (all, acme) = (gate.admin(), holder(&gate, "acme"));
+    let session = log_in(&gate, "acme-secret").await;
+    let session = gate.admin_stranger().with("cookie", &session);
+    let secrets = [
+        "Zugzwang",
+        "Zwischenzug",
+        "globex",
+        "Globex",
+        "4200",
+        &zugzwang.to_string(),
+        "Gus",
+    ];
+    for path in [
+        "/api/events",
+        "/api/events?q=u",
+        "/api/events?group=9001",
+        "/api/events/export",
+        "/api/events/export?format=csv",
+        "/api/cache",
+        "/api/quota",
+        "/api/organizations/4123/groups",
+        "/",
+        "/?all=1",
+        "/?q=e&all=1",
+        "/rows?after=0&all=1",
+        "/?group=Zugzwang",
+    ] {
+        // Whoever sees all does see it there, mostly: else this proves nothing.
+        all.get(path).await.assert_ok();
+        for client in [&acme, &session] {
+            let text = client.get(path).await.assert_ok().text();
+            let text = text
+                .replace("/?group=Zugzwang", "")
+                .replace("value=\"Zugzwang\"", "");
+            for secret in &secrets {
+                let asked = path.contains(secret);
+                assert!(
+                    asked || !text.contains(*secret),
+                    "{path} has {secret}: {text}"
+                );
+            }
+        }
+    }
+    for path in [
+        "/api/events",
+        "/?all=1",
+        "/api/events/export",
+        "/rows?after=0&all=1",
+    ] {
+        assert!(all.get(path).await.text().contains("Zugzwang"), "{path}");
+        assert!(acme.get(path).await.text().contains("Brand"), "{path}");
+    }
+    let quota = acme.get("/api/quota").await.json();
+    let people = quota["people"].as_array().unwrap();
+    assert!(
+        !people.is_empty()
+            && people
+                .iter()
+                .all(|person| person["organization_id"] == 4123)
+    );
+    let cache = acme.get("/api/cache").await.json();
+    assert_eq!(
+        cache["organizations"].as_array().unwrap().len(),
+        1,
+        "{cache}"
+    );
+
+    for path in [
+        format!("/api/events/{}", theirs.id),
+        format!("/events/{}", theirs.id),
+        format!("/api/organizations/{ORG}/groups/{zugzwang}/nothing"),
+    ] {
+        acme.get(path).await.assert_status(404);
+    }
+    let life = format!("/api/organizations/{ORG}/groups/{zugzwang}/history");
+    assert_eq!(acme.get(life).await.assert_ok().json()["events"], json!([]));
+    for path in [
+        format!("/api/organizations/{GLOBEX}/groups"),
+        format!("/api/organizations/{GLOBEX}/groups/{zugzwang}/history"),
+        format!("/api/events?org={GLOBEX}"),
+        "/api/checkpoint".to_owned(),
+    ] {
+        acme.get(path).await.assert_problem(403, "forbidden");
+    }
+    gate.stop().await;
+}
