@@ -28,6 +28,7 @@ use tokio_util::sync::CancellationToken;
 use self::counts::{BOUNDS, Bounds, Counts, Sum};
 pub(super) use self::counts::{GroupKey, Kind, Sums, Times, Who};
 use crate::clock::Clock;
+use crate::domain::caller::Person;
 use crate::domain::ids::OrganizationId;
 use crate::domain::row::Link;
 use crate::store::StoreError;
@@ -254,8 +255,11 @@ impl Tally {
                 Who::User(_) => None,
             };
             let known = person.and_then(|person| person.user_id).map(Who::User);
-            let name = person.and_then(|person| person.name.as_ref().or(person.email.as_ref()));
-            let name = times.name.as_deref().or(name.map(String::as_str));
+            // What a row has may be no more than an address.
+            let told = |of: fn(&Person) -> Option<&String>| person.and_then(of).map(String::as_str);
+            let name = told(|person| person.name.as_ref())
+                .or(times.name.as_deref())
+                .or(told(|person| person.email.as_ref()));
             let all = merged.entry(known.unwrap_or(who)).or_default();
             all.plus(times.count, name);
         }

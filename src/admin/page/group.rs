@@ -12,9 +12,9 @@ use maud::{Markup, html};
 use serde::Deserialize;
 
 use self::timeline::Timeline;
+use super::groups;
 use super::layout::{self, Place};
 use super::moment::At;
-use super::{assets, groups};
 use crate::admin::Admin;
 use crate::admin::access::Principal;
 use crate::admin::api::{Asked, Named};
@@ -112,7 +112,6 @@ pub(super) async fn group(
         p.as-of aria-live="polite" { "As of " (at.said()) }
         (members)
         (timeline.shown())
-        script src=(assets::MOMENT.path()) defer {}
     };
     Ok(layout::page(&principal, Place::Groups, &name, &body))
 }

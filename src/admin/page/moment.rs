@@ -5,7 +5,7 @@ use jiff::civil::DateTime;
 use jiff::tz::TimeZone;
 use maud::{Markup, html};
 
-use super::layout;
+use super::{assets, layout};
 use crate::admin::problem::Problem;
 use crate::clock::rfc3339;
 use crate::domain::moment::Moment;
@@ -29,15 +29,17 @@ impl At {
     pub(super) fn of(text: Option<&str>, now: Timestamp) -> Result<Self, Problem> {
         let time = match text.filter(|text| !text.is_empty()) {
             None => now,
-            Some(text) => match text.parse::<Moment>() {
-                Ok(moment) => moment.before(now),
-                // Last: it would read past a zone.
-                Err(why) => text
-                    .parse::<DateTime>()
-                    .ok()
-                    .and_then(in_utc)
-                    .ok_or_else(|| Problem::bad_request(format!("at: {why}")))?,
-            },
+            Some(text) => {
+                let zoned = text.parse::<Timestamp>().ok();
+                // Then: it would read past a zone, as a moment reads past the time of a day.
+                match zoned.or_else(|| text.parse::<DateTime>().ok().and_then(in_utc)) {
+                    Some(time) => time,
+                    None => text
+                        .parse::<Moment>()
+                        .map_err(|why| Problem::bad_request(format!("at: {why}")))?
+                        .before(now),
+                }
+            }
         };
         Ok(Self { time, now })
     }
@@ -73,13 +75,22 @@ impl At {
                 button type="submit" { "Show" }
                 @if !self.is_now() { a href=(path) { "Now" } }
                 @if let Some(first) = first.filter(|first| *first < self.now) {
-                    @let (first, now) = (first.as_second(), self.now.as_second());
-                    input type="range" hidden min=(first) max=(now) step=(((now - first) / PLACES).max(1))
+                    @let (first, step, now) = self.places(first);
+                    input type="range" hidden min=(first) max=(now) step=(step)
                         value=(second.as_second().clamp(first, now))
                         aria-label="The moment, from the first change until now";
                 }
             }
+            script src=(assets::MOMENT.path()) defer {}
         }
+    }
+
+    // Whole steps back from now, so that the slider comes to its end.
+    fn places(self, first: Timestamp) -> (i64, i64, i64) {
+        let (first, now) = (first.as_second(), self.now.as_second());
+        let step = ((now - first) / PLACES).max(1);
+        let steps = (now - first + step - 1) / step;
+        (now - steps * step, step, now)
     }
 }
 
@@ -111,6 +122,18 @@ mod tests {
         assert_eq!(said("30m"), "2026-11-24T16:00:00.250Z");
         assert_eq!(said(""), NOW);
         assert!(at("yesterday").unwrap_err().detail().starts_with("at: "));
+    }
+
+    #[test]
+    fn the_slider_comes_to_its_end() {
+        let now = at("").unwrap();
+        let first = "2026-11-01T00:00:07Z".parse().unwrap();
+        let (first, step, end) = now.places(first);
+        assert_eq!((end - first) % step, 0);
+        assert!(
+            (500..=502).contains(&((end - first) / step)),
+            "{first} {step}"
+        );
     }
 
     #[test]
