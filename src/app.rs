@@ -21,7 +21,9 @@ use tokio_util::task::{AbortOnDropHandle, TaskTracker};
 use tower::util::{BoxCloneSyncService, MapRequest};
 use tower::{Service, ServiceExt as _};
 
-use crate::admin::{self, Access, Admin, Principal, Readiness, Slots, Token, Tokens, Watched};
+use crate::admin::{
+    self, Access, Admin, Principal, Readiness, Slots, Tally, Token, Tokens, Watched,
+};
 use crate::body::Body;
 use crate::cache::epochs::Epochs;
 use crate::cache::fills::Fills;
@@ -210,6 +212,7 @@ impl App {
             heads: store.heads(),
             lists: cache.lists.clone(),
             keeper: keeper.clone(),
+            tally: Tally::new(store.reader().clone(), clock.clone()),
             clock: clock.clone(),
             slots: Slots::default(),
             tasks: tasks.clone(),
@@ -319,6 +322,7 @@ impl App {
             .run(move |peer| told(service.clone(), peer), stop.clone());
         let (listener, mut admin) = admin;
         admin.stop = stop.clone();
+        tasks.spawn(admin.tally.clone().run(admin.heads.clone(), stop.clone()));
         let router = admin::router(admin);
         let admin = Server::new(listener, limits)
             .run(move |peer| served(router.clone(), peer), stop.clone());

@@ -229,7 +229,7 @@ async fn list(count: i64) -> anyhow::Result<()> {
         (
             "--action group.delete",
             Filter {
-                action: text("group.delete"),
+                actions: vec!["group.delete".to_owned()],
                 ..all.clone()
             },
         ),
@@ -312,7 +312,7 @@ async fn list(count: i64) -> anyhow::Result<()> {
         (
             "--action group.observed --outcome partial",
             Filter {
-                action: text("group.observed"),
+                actions: vec!["group.observed".to_owned()],
                 outcome: text("partial"),
                 ..all.clone()
             },
@@ -321,7 +321,7 @@ async fn list(count: i64) -> anyhow::Result<()> {
             "--org 1 --action group.delete --outcome unknown",
             Filter {
                 organization: organization(1),
-                action: text("group.delete"),
+                actions: vec!["group.delete".to_owned()],
                 outcome: text("unknown"),
                 ..all.clone()
             },

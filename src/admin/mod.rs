@@ -10,6 +10,7 @@ mod login;
 mod page;
 mod problem;
 mod readiness;
+mod tally;
 
 use std::sync::Arc;
 
@@ -26,6 +27,7 @@ use tokio_util::task::TaskTracker;
 pub use self::access::{Access, Principal, Token, Tokens};
 use self::problem::Problem;
 pub use self::readiness::{Readiness, Watched};
+pub use self::tally::Tally;
 use crate::cache::lists::Lists;
 use crate::clock::Clock;
 use crate::domain::ids::OrganizationId;
@@ -56,6 +58,8 @@ pub struct Admin {
     pub lists: Option<Lists>,
     /// Who spent the quota.
     pub keeper: Keeper,
+    /// How much was changed of late.
+    pub tally: Tally,
     /// What time it is.
     pub clock: Clock,
     /// How much may be under way.

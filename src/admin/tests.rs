@@ -68,6 +68,7 @@ async fn admin(folder: &std::path::Path) -> Admin {
             clock: clock.clone(),
         }),
         reader: store.reader().clone(),
+        tally: Tally::new(store.reader().clone(), clock.clone()),
         heads: store.heads(),
         trail,
         lists: None,

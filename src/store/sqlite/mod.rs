@@ -6,9 +6,12 @@
 
 mod actor;
 mod checkpoints;
+mod counted;
 mod drift;
+mod joined;
 mod learn;
 mod open;
+mod organizations;
 mod past;
 mod presence;
 mod proof;
@@ -35,6 +38,9 @@ use async_trait::async_trait;
 use jiff::Timestamp;
 
 pub use self::checkpoints::Differs;
+pub use self::counted::{Counted, Extent};
+pub use self::joined::Joined;
+pub use self::organizations::Known;
 pub use self::proof::Proof;
 pub use self::prune::{Pruned, Removal};
 pub use self::reader::Reader;
