@@ -175,6 +175,11 @@ async fn list(count: i64) -> anyhow::Result<()> {
     let all = Filter::default();
     let organization = |id| Some(OrganizationId(id));
     let text = |text: &str| Some(text.to_owned());
+    let about_groups: Vec<String> = Action::ALL
+        .into_iter()
+        .filter(|action| action.touches_groups())
+        .map(|action| action.to_string())
+        .collect();
     let cases: Vec<(&str, Filter)> = vec![
         ("no filter", all.clone()),
         (
@@ -341,6 +346,37 @@ async fn list(count: i64) -> anyhow::Result<()> {
                 group: Some(GroupId(1000)),
                 actor: text("Person 7123"),
                 since: Some(day),
+                ..all.clone()
+            },
+        ),
+        (
+            "the page as it opens",
+            Filter {
+                actions: about_groups.clone(),
+                ..all.clone()
+            },
+        ),
+        (
+            "the same, for a token of three organizations",
+            Filter {
+                within: Some([1, 7, 9].map(OrganizationId).to_vec()),
+                actions: about_groups.clone(),
+                ..all.clone()
+            },
+        ),
+        (
+            "the same, of a person",
+            Filter {
+                within: Some([1, 7, 9].map(OrganizationId).to_vec()),
+                actor: text("Person 7123"),
+                actions: about_groups,
+                ..all.clone()
+            },
+        ),
+        (
+            "a text that is in none",
+            Filter {
+                text: text("nowhere to be found"),
                 ..all
             },
         ),

@@ -104,7 +104,7 @@ fn gone(spending: &Spending, now: Timestamp) -> Markup {
                 span.badge { "gone" } " more comes " (time(resets))
             },
             (Some(gone), _) => { "at this rate " (time(gone)) },
-            (None, Some(resets)) => { span.hint { "lasts until " (time(resets)) } },
+            (None, Some(resets)) => { span.hint { "lasts; more " (time(resets)) } },
             (None, None) => span.hint { "not known" },
         }
     }
