@@ -28,8 +28,8 @@ use crate::store::StoreError;
 use crate::store::filter::{Cursor, Filter};
 use crate::store::pages::Pages;
 
-// So many pages wait for a slow reader.
-const AHEAD: usize = 2;
+// So many pages wait for a slow reader; each may be megabytes.
+const AHEAD: usize = 1;
 
 /// How long a reader may take for a page.
 const PATIENCE: Duration = Duration::from_secs(60);
