@@ -21,7 +21,9 @@ use tokio_util::task::{AbortOnDropHandle, TaskTracker};
 use tower::util::{BoxCloneSyncService, MapRequest};
 use tower::{Service, ServiceExt as _};
 
-use crate::admin::{self, Access, Admin, Principal, Readiness, Slots, Token, Tokens};
+use crate::admin::{
+    self, Access, Admin, Principal, Readiness, Slots, Tally, Token, Tokens, Watched,
+};
 use crate::body::Body;
 use crate::cache::epochs::Epochs;
 use crate::cache::fills::Fills;
@@ -198,12 +200,19 @@ impl App {
             access: Access::new(tokens, config.listen.tls_cert.is_some()),
             metrics: metrics.clone(),
             public_metrics: config.admin.public_metrics,
-            readiness: Readiness::new(Arc::clone(&trail)),
+            readiness: readiness(
+                &config,
+                Arc::clone(&trail),
+                &store,
+                &upstream,
+                clock.clone(),
+            ),
             reader: store.reader().clone(),
             trail,
             heads: store.heads(),
             lists: cache.lists.clone(),
             keeper: keeper.clone(),
+            tally: Tally::new(store.reader().clone(), clock.clone()),
             clock: clock.clone(),
             slots: Slots::default(),
             tasks: tasks.clone(),
@@ -313,6 +322,7 @@ impl App {
             .run(move |peer| told(service.clone(), peer), stop.clone());
         let (listener, mut admin) = admin;
         admin.stop = stop.clone();
+        tasks.spawn(admin.tally.clone().run(admin.heads.clone(), stop.clone()));
         let router = admin::router(admin);
         let admin = Server::new(listener, limits)
             .run(move |peer| served(router.clone(), peer), stop.clone());
@@ -348,6 +358,26 @@ impl App {
             tracing::warn!("The last traces are lost: limits.shutdown_grace is over");
         }
     }
+}
+
+fn readiness(
+    config: &Config,
+    trail: Arc<dyn Trail>,
+    store: &SqliteStore,
+    upstream: &Upstream,
+    clock: Clock,
+) -> Readiness {
+    let path = config.audit.database.path();
+    let file = path.file_name().unwrap_or(path.as_os_str());
+    let store = store.clone();
+    Readiness::new(Watched {
+        trail,
+        file: file.to_string_lossy().into_owned(),
+        free: Box::new(move || Some(store.room().ok()?.free)),
+        on_failure: config.audit.on_failure,
+        upstream: upstream.health(),
+        clock,
+    })
 }
 
 // Has the store's own figures told with the others.

@@ -37,6 +37,17 @@ use crate::domain::usage::Pool;
 #[derive(Clone, Debug)]
 pub struct Metrics(Arc<Inner>);
 
+/// How upstream answered.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Upstream {
+    /// Requests that were sent.
+    pub requests: u64,
+    /// Of those, how many got no answer, or a 5xx.
+    pub failed: u64,
+    /// From a request to its answer's head, on average; `None` before the first.
+    pub mean: Option<Duration>,
+}
+
 #[derive(Debug)]
 struct Inner {
     registry: Registry,
@@ -487,6 +498,35 @@ impl Metrics {
     fn sample(&self) {
         for sample in self.0.samplers.lock().iter() {
             sample(self);
+        }
+    }
+
+    /// How upstream answered until now. From the text, because a histogram does not tell what it counted.
+    #[must_use]
+    pub fn upstream(&self) -> Upstream {
+        let (mut requests, mut failed, mut seconds) = (0, 0, 0.0);
+        for line in self.text().lines() {
+            let Some((name, value)) = line.rsplit_once(' ') else {
+                continue;
+            };
+            let count = || value.parse::<u64>().unwrap_or(0);
+            match name {
+                "tollgate_upstream_duration_seconds_sum" => seconds = value.parse().unwrap_or(0.0),
+                "tollgate_upstream_duration_seconds_count" => requests = count(),
+                _ => {
+                    let status = name.strip_prefix("tollgate_upstream_requests_total{status=\"");
+                    if status.is_some_and(|status| status.starts_with(['5', 'n'])) {
+                        failed += count();
+                    }
+                }
+            }
+        }
+        #[expect(clippy::cast_precision_loss, reason = "a mean, for people")]
+        let mean = seconds / requests as f64;
+        Upstream {
+            requests,
+            failed,
+            mean: Duration::try_from_secs_f64(mean).ok(),
         }
     }
 }

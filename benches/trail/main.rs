@@ -175,6 +175,11 @@ async fn list(count: i64) -> anyhow::Result<()> {
     let all = Filter::default();
     let organization = |id| Some(OrganizationId(id));
     let text = |text: &str| Some(text.to_owned());
+    let about_groups: Vec<String> = Action::ALL
+        .into_iter()
+        .filter(|action| action.touches_groups())
+        .map(|action| action.to_string())
+        .collect();
     let cases: Vec<(&str, Filter)> = vec![
         ("no filter", all.clone()),
         (
@@ -229,7 +234,7 @@ async fn list(count: i64) -> anyhow::Result<()> {
         (
             "--action group.delete",
             Filter {
-                action: text("group.delete"),
+                actions: vec!["group.delete".to_owned()],
                 ..all.clone()
             },
         ),
@@ -312,7 +317,7 @@ async fn list(count: i64) -> anyhow::Result<()> {
         (
             "--action group.observed --outcome partial",
             Filter {
-                action: text("group.observed"),
+                actions: vec!["group.observed".to_owned()],
                 outcome: text("partial"),
                 ..all.clone()
             },
@@ -321,7 +326,7 @@ async fn list(count: i64) -> anyhow::Result<()> {
             "--org 1 --action group.delete --outcome unknown",
             Filter {
                 organization: organization(1),
-                action: text("group.delete"),
+                actions: vec!["group.delete".to_owned()],
                 outcome: text("unknown"),
                 ..all.clone()
             },
@@ -341,6 +346,37 @@ async fn list(count: i64) -> anyhow::Result<()> {
                 group: Some(GroupId(1000)),
                 actor: text("Person 7123"),
                 since: Some(day),
+                ..all.clone()
+            },
+        ),
+        (
+            "the page as it opens",
+            Filter {
+                actions: about_groups.clone(),
+                ..all.clone()
+            },
+        ),
+        (
+            "the same, for a token of three organizations",
+            Filter {
+                within: Some([1, 7, 9].map(OrganizationId).to_vec()),
+                actions: about_groups.clone(),
+                ..all.clone()
+            },
+        ),
+        (
+            "the same, of a person",
+            Filter {
+                within: Some([1, 7, 9].map(OrganizationId).to_vec()),
+                actor: text("Person 7123"),
+                actions: about_groups,
+                ..all.clone()
+            },
+        ),
+        (
+            "a text that is in none",
+            Filter {
+                text: text("nowhere to be found"),
                 ..all
             },
         ),

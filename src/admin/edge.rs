@@ -5,7 +5,7 @@
 
 use axum::Json;
 use axum::body::Body;
-use axum::extract::Request;
+use axum::extract::{MatchedPath, Request};
 use axum::http::{HeaderMap, HeaderName, HeaderValue, Response as Answer, header};
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
@@ -40,8 +40,9 @@ pub(super) async fn edge(request: Request, next: Next) -> Response {
     let started = Instant::now();
     let id = id_of(request.headers().get(&REQUEST_ID));
     let method = request.method().clone();
-    let path = request.uri().path().to_owned();
-    let is_read = accepts_page(request.headers()) && !path.starts_with("/api/");
+    let is_read = accepts_page(request.headers()) && !request.uri().path().starts_with("/api/");
+    // The route, never the path: what somebody has put there by mistake is not for the log.
+    let route = request.extensions().get::<MatchedPath>().cloned();
     let mut answer = next.run(request).await;
     if let Some(problem) = answer.extensions_mut().remove::<Problem>() {
         answer = told(problem, answer, &id, is_read);
@@ -58,7 +59,11 @@ pub(super) async fn edge(request: Request, next: Next) -> Response {
     }
     let status = answer.status().as_u16();
     let duration_ms = u64::try_from(started.elapsed().as_millis()).unwrap_or(u64::MAX);
-    tracing::debug!(request_id = id, %method, path, status, duration_ms, "The admin side answered {method} {path} with {status}");
+    let route = route.as_ref().map_or("nothing here", MatchedPath::as_str);
+    tracing::debug!(
+        request_id = id, %method, route, status, duration_ms,
+        "The admin side answered {method} {route} with {status}"
+    );
     answer
 }
 

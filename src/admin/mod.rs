@@ -10,6 +10,7 @@ mod login;
 mod page;
 mod problem;
 mod readiness;
+mod tally;
 
 use std::sync::Arc;
 
@@ -17,18 +18,19 @@ use axum::Router;
 use axum::extract::State;
 use axum::http::{StatusCode, header};
 use axum::middleware::{from_fn, from_fn_with_state};
-use axum::response::{IntoResponse, Json, Response};
+use axum::response::{IntoResponse, Response};
 use axum::routing::{get, post};
-use serde_json::json;
 use tokio::sync::{Semaphore, watch};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 pub use self::access::{Access, Principal, Token, Tokens};
 use self::problem::Problem;
-pub use self::readiness::Readiness;
+pub use self::readiness::{Readiness, Watched};
+pub use self::tally::Tally;
 use crate::cache::lists::Lists;
 use crate::clock::Clock;
+use crate::domain::ids::OrganizationId;
 use crate::domain::row::Link;
 use crate::ledger::Keeper;
 use crate::metrics::Metrics;
@@ -56,6 +58,8 @@ pub struct Admin {
     pub lists: Option<Lists>,
     /// Who spent the quota.
     pub keeper: Keeper,
+    /// How much was changed of late.
+    pub tally: Tally,
     /// What time it is.
     pub clock: Clock,
     /// How much may be under way.
@@ -132,29 +136,37 @@ async fn healthz() -> &'static str {
 }
 
 async fn readyz(State(admin): State<Admin>) -> Response {
-    match admin.readiness.check().await {
-        Ok(()) => Json(json!({ "ready": true, "reasons": [] })).into_response(),
-        Err(error) => {
-            let cause = std::error::Error::source(&error);
-            let cause = cause.map(|cause| format!(": {cause}")).unwrap_or_default();
-            let reasons = [format!("changes are refused, because {error}{cause}")];
-            let body = Json(json!({ "ready": false, "reasons": reasons }));
-            (StatusCode::SERVICE_UNAVAILABLE, body).into_response()
-        }
-    }
+    let report = admin.readiness.report().await;
+    let status = match report.ready {
+        true => StatusCode::OK,
+        false => StatusCode::SERVICE_UNAVAILABLE,
+    };
+    // Over several lines: it is read where somebody has run curl.
+    let text = serde_json::to_string_pretty(&report).unwrap_or_default() + "\n";
+    let kind = (header::CONTENT_TYPE, "application/json");
+    (status, [kind], text).into_response()
 }
 
-async fn metrics(State(admin): State<Admin>, principal: Principal) -> Result<Response, Problem> {
-    principal.may_see_all()?;
-    Ok(all_metrics(State(admin)).await)
+async fn metrics(State(admin): State<Admin>, principal: Principal) -> Response {
+    metrics_of(admin, principal.organizations).await
 }
 
 async fn all_metrics(State(admin): State<Admin>) -> Response {
+    metrics_of(admin, None).await
+}
+
+// What is counted of these organizations alone, or all of it.
+async fn metrics_of(admin: Admin, organizations: Option<Arc<[OrganizationId]>>) -> Response {
     let kind = "application/openmetrics-text; version=1.0.0; charset=utf-8";
     // A row written at most once a second tells more than the last change does, which may be hours ago.
-    admin.metrics.ready(admin.readiness.check().await.is_ok());
+    admin.metrics.ready(admin.readiness.report().await.ready);
     // It reads files.
-    match tokio::task::spawn_blocking(move || admin.metrics.text()).await {
+    match tokio::task::spawn_blocking(move || match organizations {
+        Some(mine) => admin.metrics.text_of(&mine),
+        None => admin.metrics.text(),
+    })
+    .await
+    {
         Ok(text) => ([(header::CONTENT_TYPE, kind)], text).into_response(),
         Err(_) => StatusCode::INTERNAL_SERVER_ERROR.into_response(),
     }

@@ -7,7 +7,12 @@ mod assets;
 mod change;
 mod changes;
 mod difference;
+mod group;
+mod groups;
 mod layout;
+mod moment;
+mod overview;
+mod people;
 mod rows;
 
 use axum::Router;
@@ -24,6 +29,13 @@ pub(super) fn router() -> Router<Admin> {
         .route("/", get(changes::changes))
         .route("/rows", get(changes::rows))
         .route("/events/{id}", get(change::change))
+        .route("/groups", get(groups::organizations))
+        .route("/organizations/{organization}/groups", get(groups::groups))
+        .route(
+            "/organizations/{organization}/groups/{group}",
+            get(group::group),
+        )
+        .route("/overview", get(overview::overview))
 }
 
 /// What pages are made of and everybody may have.

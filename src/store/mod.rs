@@ -14,6 +14,7 @@ mod views;
 
 use std::collections::HashMap;
 use std::sync::Arc;
+use std::time::Duration;
 
 use async_trait::async_trait;
 use jiff::Timestamp;
@@ -188,12 +189,69 @@ pub enum StoreError {
     /// What is in the database is not what this version writes.
     #[error("the audit database holds what cannot be read: {0}")]
     Corrupt(String),
+    /// The file is not where it was.
+    #[error("{0} is gone")]
+    Missing(String),
+    /// Another file has its name.
+    #[error("{0} was replaced by another file: restart the gateway")]
+    Replaced(String),
+    /// A row took longer than this to be written.
+    #[error("the audit database took longer than {} s to write a row", .0.as_secs())]
+    Slow(Duration),
     /// The file is no database of ours, or of a newer version.
     #[error("{0}")]
     Unusable(String),
     /// The store was closed, because the gateway is stopping.
     #[error("the audit store is closed")]
     Closed,
+}
+
+/// What somebody has to see to, where a [`StoreError`] comes up in a store that worked before.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Trouble {
+    /// There is no room for a row.
+    DiskFull,
+    /// The file, its directory or its file system may not be written.
+    NotWritable,
+    /// Another process holds it.
+    Locked,
+    /// It did not answer in time, for the disk's sake or another process's.
+    Slow,
+    /// The file is gone.
+    Missing,
+    /// Another file has its name.
+    Replaced,
+    /// What is in it is no database, or not ours.
+    Damaged,
+    /// Anything else.
+    Other,
+}
+
+// === impl StoreError ===
+
+impl StoreError {
+    /// What somebody has to see to.
+    #[must_use]
+    pub fn trouble(&self) -> Trouble {
+        let error = match self {
+            Self::Database(error) => error,
+            Self::Missing(_) => return Trouble::Missing,
+            Self::Replaced(_) => return Trouble::Replaced,
+            Self::Slow(_) => return Trouble::Slow,
+            Self::Corrupt(_) => return Trouble::Damaged,
+            Self::Unusable(_) | Self::Closed => return Trouble::Other,
+        };
+        let code = error.as_database_error().and_then(|error| error.code());
+        let code = code.and_then(|code| code.parse::<u32>().ok());
+        // The low byte is the kind, what is above it the detail: https://sqlite.org/rescode.html
+        match code.map(|code| code & 0xff) {
+            Some(13) => Trouble::DiskFull,
+            Some(3 | 8 | 14) => Trouble::NotWritable,
+            Some(5 | 6) => Trouble::Locked,
+            Some(11 | 26) => Trouble::Damaged,
+            _ => Trouble::Other,
+        }
+    }
 }
 
 impl From<sqlx::Error> for StoreError {

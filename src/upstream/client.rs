@@ -24,6 +24,7 @@ use tower::Service;
 use tower_http::timeout::TimeoutBody;
 
 use super::connect::connector;
+use super::health::Health;
 use crate::body::Body;
 use crate::error::ProxyError;
 use crate::metrics::Metrics;
@@ -37,6 +38,7 @@ pub struct Upstream {
     request_timeout: Duration,
     metrics: Metrics,
     traces: Traces,
+    health: Health,
 }
 
 const KEEP_ALIVE: Duration = Duration::from_secs(10);
@@ -68,6 +70,7 @@ impl Upstream {
             request_timeout,
             metrics,
             traces: Traces::default(),
+            health: Health::default(),
         })
     }
 
@@ -75,6 +78,12 @@ impl Upstream {
     #[must_use]
     pub fn traced(self, traces: Traces) -> Self {
         Self { traces, ..self }
+    }
+
+    /// Whether it is reached.
+    #[must_use]
+    pub fn health(&self) -> Health {
+        self.health.clone()
     }
 
     async fn send(self, request: Request<Body>) -> Result<Response<Body>, ProxyError> {
@@ -116,6 +125,7 @@ impl Upstream {
             result.as_ref().ok().map(Response::status),
             started.elapsed(),
         );
+        self.health.heard(result.is_ok());
         if let Some(span) = span {
             span.ended(result.as_ref().map(Response::status).map_err(kind));
         }

@@ -2,6 +2,8 @@
 
 mod client;
 mod connect;
+mod health;
 
 pub use client::Upstream;
 pub use connect::connector;
+pub use health::{Health, Unreachable};

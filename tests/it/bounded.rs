@@ -466,7 +466,10 @@ async fn it_is_alive_and_ready_for_everybody_to_see() {
     let stranger = Client::of(gate.admin_url());
     assert_eq!(stranger.get("/healthz").await.assert_ok().text(), "ok\n");
     let ready = stranger.get("/readyz").await.assert_ok().json();
-    assert_eq!(ready, json!({ "ready": true, "reasons": [] }));
+    assert_eq!(
+        ready,
+        json!({ "ready": true, "reasons": [], "warnings": [] })
+    );
     gate.stop().await;
 }
 
@@ -487,11 +490,31 @@ async fn it_is_not_ready_when_its_database_is_gone() {
     };
     let ready = answers(503).await;
     assert_eq!(ready["ready"], false);
-    let reason = ready["reasons"][0].as_str().unwrap();
-    assert!(reason.contains("changes are refused"), "{reason}");
+    let reason = &ready["reasons"][0];
+    assert_eq!(reason["what"], "tollgate.db is gone from its place");
+    let effect = "changes are refused with 503 and not sent; reads go on";
+    assert_eq!(reason["effect"], effect);
+    let folder = gate.folder().display().to_string();
+    assert!(!ready.to_string().contains(&folder), "{ready}");
     stranger.get("/healthz").await.assert_ok();
     std::fs::rename(&away, &here).unwrap();
     assert_eq!(answers(200).await["ready"], true);
+    gate.stop().await;
+}
+
+#[tokio::test]
+async fn an_upstream_that_is_down_is_a_warning_and_no_reason_to_be_taken_for_dead() {
+    // Nobody listens at this port.
+    let gate = Gateway::in_front_of("http://127.0.0.1:1").start().await;
+    gate.stranger().get("/api/v9/me").await.assert_status(502);
+    let ready = gate.admin_stranger().get("/readyz").await.assert_ok();
+    let ready = ready.json();
+    assert_eq!(
+        (&ready["ready"], &ready["reasons"]),
+        (&json!(true), &json!([]))
+    );
+    let what = "upstream gave no answer to the last request";
+    assert_eq!(ready["warnings"][0]["what"], what);
     gate.stop().await;
 }
 

@@ -13,6 +13,7 @@ mod chained;
 mod fresh;
 mod harness;
 mod isolated;
+mod pages;
 mod quota;
 mod recorded;
 mod secret;

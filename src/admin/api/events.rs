@@ -209,9 +209,9 @@ impl Admin {
         &self,
         principal: &Principal,
     ) -> Result<Vec<OrganizationId>, StoreError> {
-        let mut known = self.reader.organizations().await?;
-        known.retain(|organization| principal.may_see(*organization).is_ok());
-        Ok(known)
+        let known = self.reader.known_organizations().await?;
+        let ids = known.into_iter().map(|known| known.organization);
+        Ok(ids.filter(|id| principal.may_see(*id).is_ok()).collect())
     }
 
     /// An event that `principal` may see.

@@ -16,12 +16,16 @@ pub(super) static STYLE: LazyLock<Asset> = LazyLock::new(|| {
     Asset::new(
         "style.css",
         "text/css; charset=utf-8",
-        include_str!("style.css"),
+        concat!(include_str!("style.css"), include_str!("groups.css")),
     )
 });
 pub(super) static SCRIPT: LazyLock<Asset> = LazyLock::new(|| {
     let kind = "text/javascript; charset=utf-8";
     Asset::new("page.js", kind, include_str!("page.js"))
+});
+pub(super) static MOMENT: LazyLock<Asset> = LazyLock::new(|| {
+    let kind = "text/javascript; charset=utf-8";
+    Asset::new("moment.js", kind, include_str!("moment.js"))
 });
 pub(super) static ICON: LazyLock<Asset> =
     LazyLock::new(|| Asset::new("icon.svg", "image/svg+xml", include_str!("icon.svg")));
@@ -56,7 +60,7 @@ pub(super) fn router() -> Router<Admin> {
 }
 
 async fn file(Path(name): Path<String>) -> Response {
-    let mut all = [&*STYLE, &*SCRIPT, &*ICON].into_iter();
+    let mut all = [&*STYLE, &*SCRIPT, &*MOMENT, &*ICON].into_iter();
     match all.find(|asset| asset.name == name) {
         Some(asset) => (
             [

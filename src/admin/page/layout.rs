@@ -114,7 +114,11 @@ pub(super) fn found_by(actor: &Actor) -> Option<String> {
 
 /// Who it was, leading to all that they did.
 pub(super) fn who(event: &Event) -> Markup {
-    let actor = &event.actor;
+    by(&event.actor)
+}
+
+/// The same of somebody of whom there is no whole event.
+pub(super) fn by(actor: &Actor) -> Markup {
     let name = name_of(actor);
     html! {
         @match found_by(actor) {

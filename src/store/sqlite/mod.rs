@@ -6,9 +6,12 @@
 
 mod actor;
 mod checkpoints;
+mod counted;
 mod drift;
+mod joined;
 mod learn;
 mod open;
+mod organizations;
 mod past;
 mod presence;
 mod proof;
@@ -27,6 +30,7 @@ mod writer;
 mod tests;
 
 use std::collections::HashMap;
+use std::io::ErrorKind;
 use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
 
@@ -34,6 +38,9 @@ use async_trait::async_trait;
 use jiff::Timestamp;
 
 pub use self::checkpoints::Differs;
+pub use self::counted::{Counted, Extent};
+pub use self::joined::Joined;
+pub use self::organizations::Known;
 pub use self::proof::Proof;
 pub use self::prune::{Pruned, Removal};
 pub use self::reader::Reader;
@@ -128,10 +135,7 @@ impl Trail for SqliteStore {
         // A file that somebody removed or replaced can be written for as long as it is open, and
         // everything that was recorded would be gone with the process.
         if identity(&self.path).await? != self.file {
-            return Err(StoreError::Unusable(format!(
-                "{} was replaced by another file: restart the gateway",
-                self.path.display()
-            )));
+            return Err(StoreError::Replaced(self.path.display().to_string()));
         }
         self.sender.probe(self.clock.now()).await
     }
@@ -223,9 +227,9 @@ impl Expenses for SqliteStore {
 async fn identity(path: &Path) -> Result<(u64, u64), StoreError> {
     match tokio::fs::metadata(path).await {
         Ok(file) => Ok((file.dev(), file.ino())),
-        Err(error) => Err(StoreError::Unusable(format!(
-            "{} is gone: {error}",
-            path.display()
-        ))),
+        Err(error) if error.kind() == ErrorKind::NotFound => {
+            Err(StoreError::Missing(path.display().to_string()))
+        }
+        Err(error) => Err(open::cannot("look at", path, &error)),
     }
 }

@@ -10,6 +10,7 @@ use super::Reader;
 use super::learn::read_group;
 use crate::clock::rfc3339;
 use crate::domain::event::Event;
+use crate::domain::group::Member;
 use crate::domain::ids::{GroupId, OrganizationId, UserId};
 use crate::domain::replay::{self, State, Step};
 use crate::store::StoreError;
@@ -19,7 +20,7 @@ use crate::store::filter::{Cursor, Filter};
 const STEP: u32 = 16;
 
 // Rows are in the order of their commits, and those that share one may have ended in another order.
-const OUT_OF_ORDER: i64 = 1_000;
+pub(super) const OUT_OF_ORDER: i64 = 1_000;
 
 // === impl Reader ===
 
@@ -39,50 +40,80 @@ impl Reader {
         let boundary = self.last_until(&time).await?;
         let mut groups = Vec::new();
         for id in self.mentioned_groups(organization).await? {
-            let mut state = self.group_at(id, organization, &time, boundary).await?;
-            if let State::Present(facts) = &mut state
-                && let Some(users) = &mut facts.users
-            {
-                let unnamed: Vec<UserId> = users
-                    .iter()
-                    .filter(|member| member.name.is_none())
-                    .map(|member| member.id)
-                    .collect();
-                let mut names = self.names(organization, &unnamed).await?;
-                for member in users.iter_mut().filter(|member| member.name.is_none()) {
-                    member.name = names.remove(&member.id);
-                }
-            }
+            let state = self.state(id, organization, &time, boundary).await?;
             if state != State::Absent && state != State::Unknown {
-                groups.push((id, state));
+                groups.push((id, self.with_names(organization, state).await?));
             }
         }
         Ok(groups)
     }
 
-    async fn group_at(
+    /// What the trail and the lists tell of one group of an organization, as it was at `time`: a few rows,
+    /// however many there are of it.
+    ///
+    /// # Errors
+    ///
+    /// When the database cannot be read.
+    pub async fn group_at(
+        &self,
+        organization: OrganizationId,
+        group: GroupId,
+        time: Timestamp,
+    ) -> Result<State, StoreError> {
+        let time = rfc3339(time);
+        let boundary = self.last_until(&time).await?;
+        let state = self.state(group, organization, &time, boundary).await?;
+        self.with_names(organization, state).await
+    }
+
+    // With the names of members that no group told.
+    async fn with_names(
+        &self,
+        organization: OrganizationId,
+        mut state: State,
+    ) -> Result<State, StoreError> {
+        if let State::Present(facts) = &mut state
+            && let Some(users) = &mut facts.users
+        {
+            let nameless = |member: &&mut Member| member.name.is_none();
+            let unnamed: Vec<UserId> = users.iter_mut().filter(nameless).map(|m| m.id).collect();
+            if !unnamed.is_empty() {
+                let mut names = self.names(organization, &unnamed).await?;
+                for member in users.iter_mut().filter(nameless) {
+                    member.name = names.remove(&member.id);
+                }
+            }
+        }
+        Ok(state)
+    }
+
+    async fn state(
         &self,
         id: GroupId,
         organization: OrganizationId,
         time: &str,
         boundary: i64,
     ) -> Result<State, StoreError> {
-        let filter = Filter {
-            group: Some(id),
-            ..Filter::default()
+        let filter = self.about(id, organization).await?;
+        let is_ours = |event: &Event| {
+            let of = event.target.organization_id;
+            of.is_none_or(|of| of == organization)
         };
         let is_later = |event: &Event| event.completed_at.as_str() > time;
         let mut earlier = Vec::new();
         let before = Cursor::Before(boundary.saturating_add(OUT_OF_ORDER));
         self.collect(&filter, before, &mut earlier, |event| {
-            let step = Step::of(event, id).filter(|_| !is_later(event))?;
+            let step = Step::of(event, id).filter(|_| is_ours(event) && !is_later(event))?;
             let enough = step.tells_all_after();
             Some((step, enough))
         })
         .await?;
         earlier.reverse();
         let state = replay::at(&earlier, &[], State::Unknown);
-        let (known, since) = self.known_state(id, organization).await?;
+        let (known, since) = match filter.organization {
+            None => self.known_state(id, organization).await?,
+            Some(_) => (State::Unknown, None),
+        };
         // What a list has shown since the last event, and nothing after the time has changed.
         if since.is_some_and(|since| since.as_str() <= time) {
             return Ok(known.or(state));
@@ -93,12 +124,41 @@ impl Reader {
         let mut later = Vec::new();
         let after = Cursor::After(boundary.saturating_sub(OUT_OF_ORDER));
         self.collect(&filter, after, &mut later, |event| {
-            let step = Step::of(event, id).filter(|_| is_later(event))?;
+            let step = Step::of(event, id).filter(|_| is_ours(event) && is_later(event))?;
             let enough = step.tells_all_before();
             Some((step, enough))
         })
         .await?;
         Ok(replay::at(&earlier, &later, known))
+    }
+
+    // The rows that tell of a group of this organization. Anybody may ask for the group of another one, by
+    // its number, and is refused; that is a row of both. What is of no organization that is known counts
+    // only where the group is ours for sure.
+    async fn about(
+        &self,
+        group: GroupId,
+        organization: OrganizationId,
+    ) -> Result<Filter, StoreError> {
+        let is_ours: bool = sqlx::query_scalar(
+            "SELECT EXISTS (SELECT 1 FROM known_groups WHERE group_id = ?1 AND organization_id = ?2)
+                OR EXISTS (
+                    SELECT 1 FROM audit_events WHERE group_id = ?1 AND organization_id = ?2
+                        AND outcome IN ('applied', 'partial'))
+                OR EXISTS (
+                    SELECT 1 FROM audit_event_groups g JOIN audit_events e USING (seq)
+                    WHERE g.group_id = ?1 AND g.organization_id = ?2
+                        AND e.outcome IN ('applied', 'partial'))",
+        )
+        .bind(group.0)
+        .bind(organization.0)
+        .fetch_one(&self.pool)
+        .await?;
+        Ok(Filter {
+            group: Some(group),
+            organization: (!is_ours).then_some(organization),
+            ..Filter::default()
+        })
     }
 
     // Steps from `cursor` on, up to the first that is enough.
@@ -180,7 +240,7 @@ impl Reader {
     }
 
     // The last row, by halving, whose outcome was known at this time; 0 if none was.
-    async fn last_until(&self, time: &str) -> Result<i64, StoreError> {
+    pub(super) async fn last_until(&self, time: &str) -> Result<i64, StoreError> {
         let (first, last): (Option<i64>, Option<i64>) = sqlx::query_as(
             "SELECT (SELECT min(seq) FROM audit_events), (SELECT max(seq) FROM audit_events)",
         )

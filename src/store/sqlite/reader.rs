@@ -265,29 +265,6 @@ impl Reader {
             .collect())
     }
 
-    /// The organizations that any event or list has told of.
-    ///
-    /// # Errors
-    ///
-    /// When the database cannot be read.
-    pub async fn organizations(&self) -> Result<Vec<OrganizationId>, StoreError> {
-        // From one to the next by the index, however many rows each has.
-        let ids: Vec<i64> = sqlx::query_scalar(
-            "WITH RECURSIVE told (id) AS (
-                 SELECT min(organization_id) FROM audit_events
-                 UNION ALL
-                 SELECT (SELECT min(organization_id) FROM audit_events WHERE organization_id > id)
-                 FROM told WHERE id IS NOT NULL
-             )
-             SELECT id FROM told WHERE id IS NOT NULL
-             UNION SELECT organization_id FROM known_views
-             ORDER BY 1",
-        )
-        .fetch_all(&self.pool)
-        .await?;
-        Ok(ids.into_iter().map(OrganizationId).collect())
-    }
-
     pub(super) async fn groups_with(
         &self,
         user: UserId,

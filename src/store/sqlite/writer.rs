@@ -155,12 +155,7 @@ impl Sender {
     pub(super) async fn probe(&self, now: Timestamp) -> Result<(), StoreError> {
         tokio::time::timeout(PROBE_TIMEOUT, self.write(Write::Probe(now)))
             .await
-            .map_err(|_| {
-                let seconds = PROBE_TIMEOUT.as_secs();
-                StoreError::Unusable(format!(
-                    "the audit database took longer than {seconds} s to write a row"
-                ))
-            })?
+            .map_err(|_| StoreError::Slow(PROBE_TIMEOUT))?
     }
 
     /// The last row that this process wrote, whenever it is another one.

@@ -58,6 +58,7 @@ async fn a_token_for_one_organization_sees_nothing_of_another() {
         "/api/events/export?format=csv",
         "/api/cache",
         "/api/quota",
+        "/metrics",
         "/api/organizations/4123/groups",
         "/",
         "/?all=1",

@@ -16,7 +16,7 @@ use tollgate::domain::ids::{GroupId, OrganizationId, WorkspaceId};
 use tollgate::simulator::{Options, Toggl};
 
 pub(crate) use client::{Ask, Client, Reply};
-pub(crate) use gateway::{Gateway, basic};
+pub(crate) use gateway::{Builder, Gateway, basic};
 pub(crate) use wire::{RawUpstream, Wire, values};
 
 /// The organization of the simulator's company, and its two workspaces.

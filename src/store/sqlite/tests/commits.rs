@@ -1,6 +1,7 @@
 //! Commits are shared, and one that fails takes no other with it.
 
 use super::*;
+use crate::store::Trouble;
 
 /// How many commits the write-ahead log holds: frames that say how large the database is after them.
 /// The format: <https://sqlite.org/fileformat2.html#the_write_ahead_log>
@@ -160,4 +161,42 @@ async fn what_was_queued_before_a_close_is_written_and_what_comes_after_is_refus
         .unwrap_err();
     assert!(matches!(refused, StoreError::Closed), "{refused:?}");
     assert_eq!(told(&place, "SELECT count(*) FROM audit_events").await, "1");
+}
+
+#[tokio::test]
+async fn what_sqlite_refuses_is_told_by_what_somebody_has_to_see_to() {
+    let place = Place::new();
+    let (store, _) = place.open().await;
+    store.close().await;
+    let connect = async || {
+        let options = SqliteConnectOptions::new().filename(&place.path);
+        let options = options.busy_timeout(std::time::Duration::ZERO);
+        options.connect().await.unwrap()
+    };
+    let trouble = async |connection: &mut SqliteConnection, statement: &'static str| {
+        let refused = sqlx::raw_sql(statement).execute(connection).await;
+        StoreError::from(refused.unwrap_err()).trouble()
+    };
+    let fill = "CREATE TABLE large AS SELECT zeroblob(1000000)";
+
+    let mut full = connect().await;
+    sqlx::raw_sql("PRAGMA max_page_count = 1")
+        .execute(&mut full)
+        .await
+        .unwrap();
+    assert_eq!(trouble(&mut full, fill).await, Trouble::DiskFull);
+
+    let mut reading = connect().await;
+    sqlx::raw_sql("PRAGMA query_only = 1")
+        .execute(&mut reading)
+        .await
+        .unwrap();
+    assert_eq!(trouble(&mut reading, fill).await, Trouble::NotWritable);
+
+    let (mut holder, mut other) = (connect().await, connect().await);
+    sqlx::raw_sql("BEGIN IMMEDIATE")
+        .execute(&mut holder)
+        .await
+        .unwrap();
+    assert_eq!(trouble(&mut other, fill).await, Trouble::Locked);
 }
