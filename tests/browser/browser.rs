@@ -3,6 +3,8 @@
 use std::panic::Location;
 use std::time::Duration;
 
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
 use fantoccini::error::CmdError;
 use fantoccini::wd::WebDriverCompatibleCommand;
 use fantoccini::{ClientBuilder, Locator};
@@ -61,6 +63,7 @@ impl Browser {
                 "--lang=en-GB",
                 format!("--user-data-dir={}", driver.profile()),
             ] },
+            "goog:loggingPrefs": { "browser": "ALL" },
             // A box that a page opened is in the way of all that follows.
             "unhandledPromptBehavior": "ignore",
         }) else {
@@ -183,6 +186,17 @@ impl Browser {
         focus.send_keys(keys).await.unwrap();
     }
 
+    /// What the console says since it was asked last.
+    pub(crate) async fn console(&self) -> Vec<String> {
+        let asked = Extension {
+            path: "se/log",
+            body: json!({ "type": "browser" }),
+        };
+        let lines = self.client.issue_cmd(asked).await.unwrap();
+        let lines = lines.as_array().expect("a list");
+        lines.iter().map(Value::to_string).collect()
+    }
+
     /// A command of Chromium's own.
     pub(crate) async fn devtools(&self, command: &str, parameters: Value) -> Value {
         let asked = Extension {
@@ -190,6 +204,28 @@ impl Browser {
             body: json!({ "cmd": command, "params": parameters }),
         };
         self.client.issue_cmd(asked).await.unwrap()
+    }
+
+    /// Looks as on a screen of that width, at that time of the day: `light` or `dark`.
+    pub(crate) async fn looks(&self, width: u32, scheme: &str) {
+        let screen =
+            json!({ "width": width, "height": 900, "deviceScaleFactor": 1, "mobile": false });
+        self.devtools("Emulation.setDeviceMetricsOverride", screen)
+            .await;
+        let scheme = json!({ "features": [{ "name": "prefers-color-scheme", "value": scheme }] });
+        self.devtools("Emulation.setEmulatedMedia", scheme).await;
+    }
+
+    /// The page as a picture, all of it.
+    pub(crate) async fn picture(&self) -> Vec<u8> {
+        let size = self
+            .script("const page = document.documentElement; return [page.scrollWidth, page.scrollHeight]")
+            .await;
+        let clip = json!({ "x": 0, "y": 0, "width": size[0], "height": size[1], "scale": 1 });
+        let wanted = json!({ "captureBeyondViewport": true, "clip": clip });
+        let answer = self.devtools("Page.captureScreenshot", wanted).await;
+        let picture = answer["data"].as_str().expect("a picture");
+        STANDARD.decode(picture).unwrap()
     }
 
     /// Closes it properly.

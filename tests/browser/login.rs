@@ -38,6 +38,23 @@ async fn a_link_lets_in_and_its_token_is_in_no_address_afterwards() {
 
 #[tokio::test]
 #[ignore = "needs chromium and chromedriver"]
+async fn a_link_lets_in_from_the_form_too() {
+    let toggl = toggl().await;
+    let gate = Gateway::before(&toggl).start().await;
+    let browser = Browser::start(&gate).await;
+    browser.open("/login").await;
+    // To the browser this is the same page, which stays.
+    let link = format!("/login#{}", gate.admin_token());
+    browser.open(&link).await;
+    browser.is_at("/").await;
+    browser.client.back().await.unwrap();
+    browser.is_at("/login").await;
+    browser.close().await;
+    gate.stop().await;
+}
+
+#[tokio::test]
+#[ignore = "needs chromium and chromedriver"]
 async fn a_wrong_token_is_refused_and_the_form_says_so() {
     let toggl = toggl().await;
     let gate = Gateway::before(&toggl).start().await;

@@ -15,12 +15,20 @@
 #[path = "../it/support/mod.rs"]
 mod support;
 
+#[expect(dead_code, reason = "one of its rows is too large to be looked at")]
+#[path = "../questions/seed.rs"]
+mod seed;
+
 mod browser;
 mod day;
 mod driver;
 
 mod change;
+mod crawl;
 mod filters;
+mod groups;
+mod hostile;
 mod keyboard;
 mod live;
 mod login;
+mod looks;

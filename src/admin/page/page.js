@@ -33,12 +33,18 @@ setInterval(() => showTimes(document), 15000);
 // === login by a link: http://HOST/login#TOKEN ===
 
 const token = document.querySelector("#token");
-if (token && location.hash.length > 1) {
+
+function logIn() {
+  if (!token || location.hash.length < 2) return;
   token.value = decodeURIComponent(location.hash.slice(1));
   // Out of the address before anything else, so that it is in no history.
   history.replaceState(null, "", location.pathname + location.search);
   token.form.requestSubmit();
 }
+
+logIn();
+// Who follows the link from the form itself stays on the page.
+addEventListener("hashchange", logIn);
 
 // === rows that arrive ===
 
