@@ -70,6 +70,9 @@ pub struct App {
     exporter: Option<traces::Exporter>,
 }
 
+/// How long the store may take to close, whatever was left of the grace.
+const CLOSING: Duration = Duration::from_secs(5);
+
 /// As many events as a start looks back over.
 const MOST_RECENT: u32 = 1000;
 
@@ -349,7 +352,11 @@ impl App {
         if let Err(error) = keeper.flush().await {
             tracing::warn!(%error, "What the quota was spent on at last could not be written");
         }
-        store.close().await;
+        // A statement that somebody's question began must not hold up the stop; what is committed is safe.
+        let until = deadline.max(Instant::now() + CLOSING);
+        if tokio::time::timeout_at(until, store.close()).await.is_err() {
+            tracing::warn!("The database is still being read, and is left as it is");
+        }
         // After the last span has ended.
         last.cancel();
         if let Some(exporter) = exporter

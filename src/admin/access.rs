@@ -24,14 +24,15 @@ use axum_extra::extract::CookieJar;
 
 pub(super) use self::attempts::WINDOW;
 use self::attempts::{Attempts, address_of};
-pub(super) use self::origin::is_foreign;
+pub(super) use self::origin::IsForeign;
+use self::origin::is_foreign;
 pub(super) use self::sessions::COOKIE;
 use self::sessions::Sessions;
 pub(super) use self::source::Source;
 pub use self::tokens::{Token, Tokens};
-use super::Admin;
 use super::edge::accepts_page;
 use super::problem::Problem;
+use super::{Admin, page};
 use crate::config::Role;
 use crate::domain::event::Event;
 use crate::domain::ids::OrganizationId;
@@ -184,7 +185,7 @@ pub(super) async fn require(
                 .map(axum_extra::extract::cookie::Cookie::value);
             match session.and_then(|id| admin.access.sessions.get(id)) {
                 // A browser sends the cookie whoever made it send the request.
-                Some(_) if !request.method().is_safe() && is_foreign(request.headers()) => {
+                Some(_) if is_for_ours_alone(&request) && is_foreign(&request) => {
                     return Problem::forbidden("this came from another site's page")
                         .into_response();
                 }
@@ -195,6 +196,12 @@ pub(super) async fn require(
     };
     request.extensions_mut().insert(principal);
     next.run(request).await
+}
+
+// What changes something, an export's event included, and what answers with data; but not a page, which a link
+// may lead to.
+fn is_for_ours_alone(request: &Request) -> bool {
+    !request.method().is_safe() || request.uri().path().starts_with("/api/")
 }
 
 fn bearer(headers: &HeaderMap) -> Option<&str> {
@@ -224,13 +231,47 @@ fn refuse(request: &Request) -> Response {
     // asks for the same address once more.
     let site = request.headers().get("sec-fetch-site");
     if site.is_some_and(|site| site == "cross-site") {
-        return super::page::once_more(request.uri()).into_response();
+        return page::once_more(&ours(path_of(request))).into_response();
     }
-    let wanted = request
-        .uri()
-        .path_and_query()
-        .map_or("/", |uri| uri.as_str());
     let mut query = form_urlencoded::Serializer::new(String::new());
-    query.append_pair("next", wanted);
+    query.append_pair("next", &ours(path_of(request)));
     Redirect::to(&format!("/login?{}", query.finish())).into_response()
+}
+
+fn path_of(request: &Request) -> Option<String> {
+    request.uri().path_and_query().map(ToString::to_string)
+}
+
+/// A page of ours, or the first one: never another site's, however it is written.
+pub(super) fn ours(next: Option<String>) -> String {
+    next.filter(|next| {
+        let mut bytes = next.bytes();
+        bytes.next() == Some(b'/')
+            && !matches!(bytes.next(), Some(b'/' | b'\\'))
+            && next.bytes().all(|byte| byte.is_ascii_graphic())
+    })
+    .unwrap_or_else(|| "/".to_owned())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_login_leads_to_our_own_pages_alone() {
+        for next in ["/", "/?actor=Ann&q=a%20b", "/groups/1/7"] {
+            assert_eq!(ours(Some(next.to_owned())), next);
+        }
+        for next in [
+            "",
+            "//evil.example",
+            "/\\evil.example",
+            "https://evil.example/",
+            "javascript:alert(1)",
+            "/a\r\nset-cookie: b",
+            "/\t/evil.example",
+        ] {
+            assert_eq!(ours(Some(next.to_owned())), "/", "{next:?}");
+        }
+    }
 }

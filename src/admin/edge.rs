@@ -5,14 +5,14 @@
 
 use axum::Json;
 use axum::body::Body;
-use axum::extract::{MatchedPath, Request};
+use axum::extract::{MatchedPath, Request, State};
 use axum::http::{HeaderMap, HeaderName, HeaderValue, Response as Answer, header};
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
 use tokio::time::Instant;
 
-use super::page;
 use super::problem::Problem;
+use super::{Admin, page};
 
 const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 
@@ -36,9 +36,14 @@ const ON_EVERY_ANSWER: [(HeaderName, &str); 6] = [
     ),
 ];
 
-pub(super) async fn edge(request: Request, next: Next) -> Response {
+/// A request's id, for what records it.
+#[derive(Clone, Debug)]
+pub(super) struct RequestId(pub(super) String);
+
+pub(super) async fn edge(mut request: Request, next: Next) -> Response {
     let started = Instant::now();
     let id = id_of(request.headers().get(&REQUEST_ID));
+    request.extensions_mut().insert(RequestId(id.clone()));
     let method = request.method().clone();
     let is_read = accepts_page(request.headers()) && !request.uri().path().starts_with("/api/");
     // The route, never the path: what somebody has put there by mistake is not for the log.
@@ -76,6 +81,20 @@ fn id_of(sent: Option<&HeaderValue>) -> String {
     sent.and_then(|value| value.to_str().ok())
         .filter(fits)
         .map_or_else(|| uuid::Uuid::now_v7().to_string(), str::to_owned)
+}
+
+/// Sheds load, so that what people and scripts ask here never takes the memory that the proxy needs. Whether the
+/// gateway lives and is ready is told at all times.
+pub(super) async fn shed(State(admin): State<Admin>, request: Request, next: Next) -> Response {
+    if matches!(request.uri().path(), "/healthz" | "/readyz") {
+        return next.run(request).await;
+    }
+    match admin.slots.requests.try_acquire() {
+        Ok(_slot) => next.run(request).await,
+        Err(_) => {
+            Problem::overloaded("too many requests are under way; try again", 1).into_response()
+        }
+    }
 }
 
 /// Whether the answer is for people to read.

@@ -1,15 +1,18 @@
 //! The form that takes a token and begins a session.
 //!
 //! The link that a new gateway prints has the token behind a `#`, which browsers send to nobody: the page's
-//! script puts it into the form.
+//! script puts it into the form. It does not send it: else a link of somebody else's would log people in as
+//! somebody else, or try wrong tokens in their name.
 
-use axum::extract::{Form, Query, State};
-use axum::http::{HeaderMap, StatusCode, Uri};
+use axum::extract::rejection::FormRejection;
+use axum::extract::{Form, FromRequest, State};
+use axum::http::{StatusCode, Uri};
 use axum::response::{IntoResponse, Redirect, Response};
 use axum_extra::extract::CookieJar;
 use serde::Deserialize;
 
-use super::access::{COOKIE, Source, WINDOW, is_foreign};
+use super::access::{COOKIE, IsForeign, Source, WINDOW, ours};
+use super::api::Asked;
 use super::problem::Problem;
 use super::{Admin, Principal, page};
 use crate::domain::own;
@@ -26,7 +29,18 @@ pub(super) struct Filled {
     next: Option<String>,
 }
 
-pub(super) async fn form(Query(wanted): Query<Wanted>) -> Response {
+/// The form, or the problem with it.
+#[derive(FromRequest)]
+#[from_request(via(Form), rejection(Problem))]
+pub(super) struct Sent<T>(T);
+
+impl From<FormRejection> for Problem {
+    fn from(rejection: FormRejection) -> Self {
+        Self::bad_request(rejection.body_text())
+    }
+}
+
+pub(super) async fn form(Asked(wanted): Asked<Wanted>) -> Response {
     page::login(&ours(wanted.next), None).into_response()
 }
 
@@ -35,14 +49,14 @@ pub(super) async fn log_in(
     cookies: CookieJar,
     source: Source,
     uri: Uri,
-    headers: HeaderMap,
-    Form(filled): Form<Filled>,
+    is_foreign: IsForeign,
+    Sent(filled): Sent<Filled>,
 ) -> Response {
     let next = ours(filled.next);
     let again = |problem: &Problem| {
         (problem.status(), page::login(&next, Some(problem.detail()))).into_response()
     };
-    if is_foreign(&headers) {
+    if is_foreign.0 {
         return again(&Problem::forbidden(
             "this form came from another site's page; fill in this one",
         ));
@@ -50,10 +64,14 @@ pub(super) async fn log_in(
     let now = admin.clock.now();
     let draft = match admin.access.recognize(filled.token.trim(), source.address) {
         Ok(principal) => {
-            let Some(cookie) = admin.access.sessions.begin(principal.clone()) else {
+            let Some(cookie) = admin
+                .access
+                .sessions
+                .begin(principal.clone(), source.is_secure)
+            else {
                 return StatusCode::INTERNAL_SERVER_ERROR.into_response();
             };
-            let operator = source.operator(&principal, "POST", &uri);
+            let operator = source.operator(&principal, "POST", uri.path());
             // Who cannot be recorded is let in all the same: they may be the one who comes to mend it.
             record(&admin, own::logged_in(&operator, now)).await;
             return (cookies.add(cookie), Redirect::to(&next)).into_response();
@@ -66,7 +84,7 @@ pub(super) async fn log_in(
                 .insert(axum::http::header::RETRY_AFTER, WINDOW.into());
             return answer;
         }
-        Err(_) => own::login_refused(&source.somebody(None, "POST", &uri), now),
+        Err(_) => own::login_refused(&source.somebody(None, "POST", uri.path()), now),
     };
     record(&admin, draft).await;
     again(&Problem::unauthorized("this is no token of this gateway"))
@@ -90,39 +108,5 @@ pub(super) async fn log_out(
 async fn record(admin: &Admin, draft: crate::domain::event::Draft) {
     if let Err(error) = admin.trail.complete(draft, vec![]).await {
         tracing::warn!(%error, "A login could not be recorded");
-    }
-}
-
-// A page of ours, or the first one: never another site's, however it is written.
-fn ours(next: Option<String>) -> String {
-    next.filter(|next| {
-        let mut bytes = next.bytes();
-        bytes.next() == Some(b'/')
-            && !matches!(bytes.next(), Some(b'/' | b'\\'))
-            && next.bytes().all(|byte| byte.is_ascii_graphic())
-    })
-    .unwrap_or_else(|| "/".to_owned())
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_login_leads_to_our_own_pages_alone() {
-        for next in ["/", "/?actor=Ann&q=a%20b", "/groups/1/7"] {
-            assert_eq!(ours(Some(next.to_owned())), next);
-        }
-        for next in [
-            "",
-            "//evil.example",
-            "/\\evil.example",
-            "https://evil.example/",
-            "javascript:alert(1)",
-            "/a\r\nset-cookie: b",
-            "/\t/evil.example",
-        ] {
-            assert_eq!(ours(Some(next.to_owned())), "/", "{next:?}");
-        }
     }
 }

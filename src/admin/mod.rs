@@ -13,9 +13,10 @@ mod readiness;
 mod tally;
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use axum::Router;
-use axum::extract::State;
+use axum::extract::{DefaultBodyLimit, State};
 use axum::http::{StatusCode, header};
 use axum::middleware::{from_fn, from_fn_with_state};
 use axum::response::{IntoResponse, Response};
@@ -23,6 +24,7 @@ use axum::routing::{get, post};
 use tokio::sync::{Semaphore, watch};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
+use tower_http::timeout::RequestBodyTimeoutLayer;
 
 pub use self::access::{Access, Principal, Token, Tokens};
 use self::problem::Problem;
@@ -73,6 +75,7 @@ pub struct Admin {
 /// How much may be under way at once of what lasts.
 #[derive(Clone, Debug)]
 pub struct Slots {
+    requests: Arc<Semaphore>,
     streams: Arc<Semaphore>,
     exports: Arc<Semaphore>,
 }
@@ -80,7 +83,9 @@ pub struct Slots {
 impl Default for Slots {
     fn default() -> Self {
         Self {
-            streams: Arc::new(Semaphore::new(256)),
+            // People, scripts and a scraper; of each an answer's head is in the making.
+            requests: Arc::new(Semaphore::new(128)),
+            streams: Arc::new(Semaphore::new(64)),
             // Each has a connection to the database now and then, of the few there are.
             exports: Arc::new(Semaphore::new(2)),
         }
@@ -94,11 +99,21 @@ pub fn router(admin: Admin) -> Router {
         .fallback(|| async { Problem::not_found("there is nothing here") })
         .method_not_allowed_fallback(|| async { Problem::method_not_allowed() })
         .layer(from_fn_with_state(admin.clone(), access::require));
-    open(admin.public_metrics)
-        .merge(closed)
+    let open = open(admin.public_metrics)
+        .method_not_allowed_fallback(|| async { Problem::method_not_allowed() });
+    open.merge(closed)
+        .layer(DefaultBodyLimit::max(LARGEST_BODY))
+        .layer(RequestBodyTimeoutLayer::new(BODY_TIMEOUT))
+        .layer(from_fn_with_state(admin.clone(), edge::shed))
         .layer(from_fn(edge::edge))
         .with_state(admin)
 }
+
+/// The largest body of a request, in bytes: a filled-in login form.
+const LARGEST_BODY: usize = 16 << 10;
+
+/// The longest pause within a request's body.
+const BODY_TIMEOUT: Duration = Duration::from_secs(10);
 
 // What everybody may have.
 fn open(public_metrics: bool) -> Router<Admin> {

@@ -16,7 +16,6 @@ mod people;
 mod rows;
 
 use axum::Router;
-use axum::http::Uri;
 use axum::routing::get;
 use maud::{DOCTYPE, Markup, html};
 
@@ -71,9 +70,8 @@ pub(super) fn login(next: &str, wrong: Option<&str>) -> Markup {
     )
 }
 
-/// A page that asks for `uri` once more, now from here.
-pub(super) fn once_more(uri: &Uri) -> Markup {
-    let again = uri.path_and_query().map_or("/", |uri| uri.as_str());
+/// A page that asks for the page `again`, now from here.
+pub(super) fn once_more(again: &str) -> Markup {
     html! {
         (DOCTYPE)
         html lang="en" {

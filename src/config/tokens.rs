@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 
 use super::operation::{AdminToken, Role};
-use super::setting::Setting;
+use super::setting::{Kind, Raw, Setting};
 use super::tables::{Organization, Table};
 
 /// The table's name.
@@ -20,8 +20,8 @@ pub(super) fn take(table: &mut Table<'_, '_>) {
     let name = table.take::<Name>("name");
     let token_file = table.take::<PathBuf>("token_file");
     let role = table.take::<Role>("role");
-    let organizations = table.take_or::<Vec<Organization>>("organizations", || Some(Vec::new()));
-    let (Some(Name(name)), Some(token_file), Some(role), Some(organizations)) =
+    let organizations = table.take_or::<Few>("organizations", || Some(Few(Vec::new())));
+    let (Some(Name(name)), Some(token_file), Some(role), Some(Few(organizations))) =
         (name, token_file, role, organizations)
     else {
         return;
@@ -41,6 +41,37 @@ pub(super) fn take(table: &mut Table<'_, '_>) {
         role,
         organizations: organizations.collect(),
     });
+}
+
+/// The organizations that a token is for, if not all.
+struct Few(Vec<Organization>);
+
+impl Setting for Few {
+    const KIND: Kind = Kind::List;
+
+    fn allowed() -> String {
+        format!(
+            "{}; leave the key out for all",
+            <Vec<Organization>>::allowed()
+        )
+    }
+
+    fn parse(text: &str) -> Result<Self, String> {
+        Vec::parse(text).map(Self)
+    }
+
+    fn show(&self) -> Option<String> {
+        self.0.show()
+    }
+
+    fn read(raw: &Raw) -> Result<Self, String> {
+        let few: Vec<Organization> = Vec::read(raw)?;
+        // Whoever fills in a template with nobody's organizations means none, and would open all.
+        if few.is_empty() {
+            return Err("is empty".to_owned());
+        }
+        Ok(Self(few))
+    }
 }
 
 /// Whose it is.

@@ -3,8 +3,12 @@
 use std::fmt;
 use std::str::FromStr;
 
-use jiff::civil::Date;
+use jiff::civil::{Date, DateTime};
+use jiff::tz::TimeZone;
 use jiff::{SignedDuration, Timestamp};
+
+// How a day is written.
+const DAY: &str = "2026-11-24";
 
 /// A point in time, perhaps said from now.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -48,9 +52,18 @@ impl FromStr for Moment {
         if let Ok(at) = text.parse() {
             return Ok(Self::At(at));
         }
-        text.parse::<Date>()
-            .ok()
-            .and_then(|day| format!("{day}T00:00:00Z").parse().ok())
+        // A day alone, or a time of it without a zone, which is UTC. Asked in this order and by length: the
+        // parsers would read past what they do not know, a zone or the time of the day.
+        let then = if text.len() == DAY.len() {
+            text.parse::<Date>().ok().map(|day| day.at(0, 0, 0, 0))
+        } else {
+            let zoned = text.ends_with(['Z', 'z', ']'])
+                || text
+                    .get(DAY.len()..)
+                    .is_some_and(|time| time.contains(['+', '-']));
+            text.parse::<DateTime>().ok().filter(|_| !zoned)
+        };
+        then.and_then(|then| TimeZone::UTC.to_timestamp(then).ok())
             .map(Self::At)
             .ok_or_else(|| {
                 "write how long ago, such as 30m, 3h or 2d, or a time such as 2026-11-24 or 2026-11-24T16:00:00Z"
@@ -93,6 +106,8 @@ mod tests {
         assert_eq!(told("4294967295w"), Timestamp::MIN.to_string());
         assert_eq!(told("2026-11-24"), "2026-11-24T00:00:00Z");
         assert_eq!(told("2026-11-24T16:00:00+01:00"), "2026-11-24T15:00:00Z");
+        assert_eq!(told("2026-11-24T16:00"), "2026-11-24T16:00:00Z");
+        assert_eq!(told("2026-11-24T16:00:30"), "2026-11-24T16:00:30Z");
     }
 
     #[test]
@@ -106,6 +121,9 @@ mod tests {
             "2026-13-01",
             "1.5h",
             "2ä",
+            "2026-11-24T16:00:00+",
+            "2026-11-24T25:00",
+            "2026-11-24 and more",
         ] {
             assert!(told(text).starts_with("write how long ago"), "{text}");
         }

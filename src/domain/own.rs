@@ -112,6 +112,12 @@ fn event(
 }
 
 fn intent(action: Action, operator: &Operator, at: Timestamp) -> Intent {
+    // A command is one text, a path may have a query.
+    let asked = operator.asked.as_str();
+    let (path, query) = match asked.split_once('?').filter(|_| asked.starts_with('/')) {
+        Some((path, query)) => (path, Some(query.to_owned())),
+        None => (asked, None),
+    };
     Intent {
         id: EventId::new(),
         occurred_at: at,
@@ -125,7 +131,8 @@ fn intent(action: Action, operator: &Operator, at: Timestamp) -> Intent {
         target: Target::default(),
         request: RequestRecord {
             method: operator.by.to_owned(),
-            path: operator.asked.clone(),
+            path: path.to_owned(),
+            query,
             ..RequestRecord::default()
         },
         touches: Touches::Nothing,

@@ -87,6 +87,8 @@ impl Browser {
         browser
             .open(&format!("/login#{}", gate.admin_token()))
             .await;
+        browser.is_at("/login").await;
+        browser.click("button").await;
         browser.is_at("/").await;
         browser
     }

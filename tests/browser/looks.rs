@@ -103,6 +103,8 @@ async fn every_page_fits_its_screen_and_has_no_serious_barrier() {
     browser
         .open(&format!("/login#{}", gate.admin_token()))
         .await;
+    browser.is_at("/login").await;
+    browser.click("button").await;
     browser.is_at("/").await;
     for (name, address) in PAGES {
         browser.open(address).await;

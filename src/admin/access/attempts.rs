@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use axum::extract::ConnectInfo;
 use axum::http::Extensions;
+use moka::policy::EvictionPolicy;
 use moka::sync::Cache;
 
 /// Counts wrong tokens by address, for a minute from the first. Cloning shares the counts.
@@ -30,6 +31,8 @@ impl Attempts {
         Self(
             Cache::builder()
                 .max_capacity(ADDRESSES)
+                // A new address counts, however many others there are.
+                .eviction_policy(EvictionPolicy::lru())
                 .time_to_live(window)
                 .build(),
         )

@@ -3,12 +3,31 @@
 //! Browsers say it in `Sec-Fetch-Site`, older ones in `Origin`; what sends neither is no browser, and has no
 //! cookie that it did not mean to send. The cookie's `SameSite=Strict` says the same once more.
 
-use axum::http::{HeaderMap, HeaderName, Uri, header};
+use std::convert::Infallible;
+
+use axum::extract::{FromRequestParts, Request};
+use axum::http::request::Parts;
+use axum::http::{HeaderMap, HeaderName, HeaderValue, Uri, header};
 
 const SEC_FETCH_SITE: HeaderName = HeaderName::from_static("sec-fetch-site");
 
 /// Whether another site's page made a browser send it.
-pub(in crate::admin) fn is_foreign(headers: &HeaderMap) -> bool {
+pub(in crate::admin) struct IsForeign(pub(in crate::admin) bool);
+
+impl<S: Send + Sync> FromRequestParts<S> for IsForeign {
+    type Rejection = Infallible;
+
+    async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, Infallible> {
+        Ok(Self(told(&parts.headers, &parts.uri)))
+    }
+}
+
+/// The same, of a request that is there whole.
+pub(super) fn is_foreign(request: &Request) -> bool {
+    told(request.headers(), request.uri())
+}
+
+fn told(headers: &HeaderMap, uri: &Uri) -> bool {
     if let Some(site) = headers.get(SEC_FETCH_SITE) {
         return !(site == "same-origin" || site == "none");
     }
@@ -20,9 +39,13 @@ pub(in crate::admin) fn is_foreign(headers: &HeaderMap) -> bool {
         .ok()
         .and_then(|origin| origin.parse::<Uri>().ok());
     let authority = origin.as_ref().and_then(Uri::authority);
-    let host = headers.get(header::HOST);
+    // HTTP/2 has it in the target.
+    let target = uri
+        .authority()
+        .map(|authority| authority.as_str().as_bytes());
+    let host = target.or_else(|| headers.get(header::HOST).map(HeaderValue::as_bytes));
     match (authority, host) {
-        (Some(authority), Some(host)) => authority.as_str().as_bytes() != host.as_bytes(),
+        (Some(authority), Some(host)) => authority.as_str().as_bytes() != host,
         _ => true,
     }
 }
@@ -40,7 +63,7 @@ mod tests {
                 let name: HeaderName = name.parse().unwrap();
                 headers.insert(name, value.parse().unwrap());
             }
-            is_foreign(&headers)
+            told(&headers, &Uri::from_static("/"))
         };
         assert!(!foreign(&[]), "no browser");
         for site in ["same-origin", "none"] {
@@ -50,6 +73,10 @@ mod tests {
             assert!(foreign(&[("sec-fetch-site", site)]));
         }
         assert!(!foreign(&[("origin", "http://gate.example:8081")]));
+        let mut headers = HeaderMap::new();
+        headers.insert(header::ORIGIN, "https://gate.example".parse().unwrap());
+        let uri = Uri::from_static("https://gate.example/login");
+        assert!(!told(&headers, &uri), "HTTP/2");
         for origin in [
             "http://gate.example",
             "http://evil.example:8081",

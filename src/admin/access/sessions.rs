@@ -9,6 +9,7 @@ use std::time::Duration;
 use axum_extra::extract::cookie::{Cookie, SameSite};
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use moka::policy::EvictionPolicy;
 use moka::sync::Cache;
 use sha2::{Digest as _, Sha256};
 
@@ -37,19 +38,30 @@ impl Sessions {
     pub(in crate::admin) fn new(secure: bool) -> Self {
         let begun = Cache::builder()
             .max_capacity(MOST)
+            // Not by how often they are used, as is usual: a new one would have no chance.
+            .eviction_policy(EvictionPolicy::lru())
             .time_to_live(LONGEST)
             .time_to_idle(IDLE)
             .build();
         Self { begun, secure }
     }
 
-    /// Begins one; `None` if the system gives no random bytes.
-    pub(in crate::admin) fn begin(&self, principal: Principal) -> Option<Cookie<'static>> {
+    /// Begins one; `None` if the system gives no random bytes. `is_secure`: somebody speaks TLS in front of
+    /// this gateway.
+    pub(in crate::admin) fn begin(
+        &self,
+        principal: Principal,
+        is_secure: bool,
+    ) -> Option<Cookie<'static>> {
         let mut id = [0; 32];
         getrandom::fill(&mut id).ok()?;
         let id = URL_SAFE_NO_PAD.encode(id);
         self.begun.insert(hash(&id), principal);
-        Some(self.cookie(id))
+        let mut cookie = self.cookie(id);
+        if is_secure {
+            cookie.set_secure(true);
+        }
+        Some(cookie)
     }
 
     /// Whose it is, if it has not ended.
@@ -99,8 +111,8 @@ mod tests {
             role: Role::Reader,
             organizations: None,
         };
-        let cookie = sessions.begin(ann.clone()).unwrap();
-        let other = sessions.begin(ann).unwrap();
+        let cookie = sessions.begin(ann.clone(), false).unwrap();
+        let other = sessions.begin(ann, false).unwrap();
         assert_ne!(cookie.value(), other.value());
         let sent = cookie.to_string();
         for part in ["HttpOnly", "SameSite=Strict", "Secure", "Path=/"] {

@@ -4,10 +4,11 @@ use std::convert::Infallible;
 use std::net::IpAddr;
 
 use axum::extract::FromRequestParts;
+use axum::http::header;
 use axum::http::request::Parts;
-use axum::http::{Uri, header};
 
 use super::{Principal, address_of};
+use crate::admin::edge::RequestId;
 use crate::domain::event;
 use crate::domain::own::Operator;
 
@@ -15,7 +16,10 @@ use crate::domain::own::Operator;
 #[derive(Clone, Debug)]
 pub(in crate::admin) struct Source {
     pub(in crate::admin) address: IpAddr,
+    /// Whether the browser speaks TLS, if only with somebody in front of this gateway.
+    pub(in crate::admin) is_secure: bool,
     user_agent: Option<String>,
+    request_id: Option<String>,
 }
 
 // A longer one says nothing more.
@@ -24,35 +28,32 @@ const LONGEST: usize = 512;
 // === impl Source ===
 
 impl Source {
-    /// `principal`, who asks for `uri` from here.
+    /// `principal`, who asks for `asked` from here: a path, and perhaps a query that may be kept.
     pub(in crate::admin) fn operator(
         &self,
         principal: &Principal,
         method: &'static str,
-        uri: &Uri,
+        asked: &str,
     ) -> Operator {
-        self.somebody(Some(principal.name.to_string()), method, uri)
+        self.somebody(Some(principal.name.to_string()), method, asked)
     }
 
-    /// Somebody of that name, or of none that is known, who asks for `uri` from here.
+    /// Somebody of that name, or of none that is known.
     pub(in crate::admin) fn somebody(
         &self,
         name: Option<String>,
         method: &'static str,
-        uri: &Uri,
+        asked: &str,
     ) -> Operator {
-        let asked = uri
-            .path_and_query()
-            .map_or_else(String::new, ToString::to_string);
         Operator {
             name,
             source: event::Source {
                 ip: Some(self.address.to_string()),
                 user_agent: self.user_agent.clone(),
-                request_id: None,
+                request_id: self.request_id.clone(),
             },
             by: method,
-            asked,
+            asked: asked.to_owned(),
         }
     }
 }
@@ -68,7 +69,16 @@ impl<S: Send + Sync> FromRequestParts<S> for Source {
         });
         Ok(Self {
             address: address_of(&parts.extensions),
+            // Whoever lies about it has a cookie that their own browser keeps to itself.
+            is_secure: parts
+                .headers
+                .get("x-forwarded-proto")
+                .is_some_and(|proto| proto == "https"),
             user_agent,
+            request_id: parts
+                .extensions
+                .get::<RequestId>()
+                .map(|RequestId(id)| id.clone()),
         })
     }
 }

@@ -2,7 +2,7 @@
 
 use axum::Json;
 use axum::extract::State;
-use axum::http::{StatusCode, Uri};
+use axum::http::StatusCode;
 use serde::{Deserialize, Serialize};
 use utoipa::{IntoParams, ToSchema};
 
@@ -14,6 +14,7 @@ use crate::cache::lists::Kept;
 use crate::domain::ids::OrganizationId;
 use crate::domain::own;
 use crate::domain::usage::Counts;
+use crate::store::StoreError;
 
 /// What is cached.
 #[derive(Debug, Serialize, ToSchema)]
@@ -113,7 +114,6 @@ pub(super) async fn purge(
     State(admin): State<Admin>,
     Administrator(principal): Administrator,
     source: Source,
-    uri: Uri,
     Asked(purge): Asked<Purge>,
 ) -> Result<StatusCode, Problem> {
     match purge.organization_id {
@@ -121,11 +121,21 @@ pub(super) async fn purge(
         None => principal.may_see_all()?,
     }
     // The row first: what cannot be recorded is not done.
-    let operator = source.operator(&principal, "DELETE", &uri);
+    let asked = match purge.organization_id {
+        Some(organization) => format!("/api/cache?organization_id={organization}"),
+        None => "/api/cache".to_owned(),
+    };
+    let operator = source.operator(&principal, "DELETE", &asked);
     let draft = own::purged(&operator, purge.organization_id, admin.clock.now());
-    admin.trail.complete(draft, vec![]).await?;
-    if let Some(lists) = &admin.lists {
-        lists.purge(purge.organization_id);
-    }
+    let tasks = admin.tasks.clone();
+    // By itself: what is recorded is done, also if whoever asked has hung up meanwhile.
+    let purging = tasks.spawn(async move {
+        admin.trail.complete(draft, vec![]).await?;
+        if let Some(lists) = &admin.lists {
+            lists.purge(purge.organization_id);
+        }
+        Ok::<_, StoreError>(())
+    });
+    purging.await.map_err(|_| StoreError::Closed)??;
     Ok(StatusCode::NO_CONTENT)
 }

@@ -66,6 +66,9 @@ pub(super) struct Events {
     pub(super) next: Option<String>,
 }
 
+/// Names are shorter, and what a text costs grows with it.
+const LONGEST: usize = 256;
+
 const USUAL: u32 = 50;
 const MOST: u32 = 1000;
 
@@ -91,6 +94,17 @@ impl Which {
     ) -> Result<Filter, Problem> {
         if let Some(organization) = self.org {
             principal.may_see(organization)?;
+        }
+        for (name, value) in [
+            ("actor", &self.actor),
+            ("action", &self.action),
+            ("q", &self.q),
+        ] {
+            if value.as_ref().is_some_and(|value| value.len() > LONGEST) {
+                return Err(Problem::bad_request(format!(
+                    "{name}: at most {LONGEST} bytes"
+                )));
+            }
         }
         let outcome = said(&self.outcome);
         if let Some(outcome) = &outcome
@@ -118,6 +132,46 @@ impl Which {
         })
     }
 
+    /// Refuses what an answer takes no account of.
+    pub(super) fn without(&self, names: &[&str]) -> Result<(), Problem> {
+        let limit = self.limit.map(|_| "limit");
+        let cursor = said(&self.cursor).map(|_| "cursor");
+        let format = said(&self.format).map(|_| "format");
+        let given = [limit, cursor, format].into_iter().flatten();
+        match given.into_iter().find(|given| names.contains(given)) {
+            Some(name) => Err(Problem::bad_request(format!("{name}: has no meaning here"))),
+            None => Ok(()),
+        }
+    }
+
+    /// The filters as they may stand in the trail: who was asked for, but not what for, which may be anything.
+    pub(super) fn kept(&self, path: &str) -> String {
+        let number = |id: Option<i64>| id.map(|id| id.to_string());
+        let fields = [
+            ("org", number(self.org.map(|id| id.0))),
+            ("group", number(self.group.map(|id| id.0))),
+            (
+                "actor",
+                said(&self.actor).map(|actor| if is_secret(&actor) { hidden() } else { actor }),
+            ),
+            ("action", said(&self.action)),
+            ("outcome", said(&self.outcome)),
+            ("since", said(&self.since)),
+            ("until", said(&self.until)),
+            ("q", said(&self.q).map(|_| hidden())),
+            ("format", said(&self.format)),
+        ];
+        let mut query = form_urlencoded::Serializer::new(String::new());
+        let fields = fields
+            .into_iter()
+            .filter_map(|(name, value)| Some((name, value?)));
+        query.extend_pairs(fields);
+        match query.finish() {
+            query if query.is_empty() => path.to_owned(),
+            query => format!("{path}?{query}"),
+        }
+    }
+
     pub(in crate::admin) fn before(&self) -> Result<Option<i64>, Problem> {
         let Some(cursor) = said(&self.cursor) else {
             return Ok(None);
@@ -140,6 +194,15 @@ impl Which {
 fn said(text: &Option<String>) -> Option<String> {
     let text = text.as_deref().map(str::trim);
     text.filter(|text| !text.is_empty()).map(str::to_owned)
+}
+
+fn hidden() -> String {
+    "(hidden)".to_owned()
+}
+
+// A name, an address, a number, or the beginning of a fingerprint is shorter, or not of one word.
+fn is_secret(actor: &str) -> bool {
+    actor.len() >= 20 && actor.bytes().all(|byte| byte.is_ascii_alphanumeric())
 }
 
 /// A time as people write it.
@@ -170,6 +233,7 @@ pub(super) async fn list(
     principal: Principal,
     Asked(which): Asked<Which>,
 ) -> Result<Json<Events>, Problem> {
+    which.without(&["format"])?;
     let filter = which.filter(&principal, admin.clock.now())?;
     let page = admin
         .reader

@@ -6,26 +6,36 @@
 
 use std::borrow::Cow;
 use std::io;
+use std::time::Duration;
 
 use axum::body::{Body, Bytes};
 use axum::extract::State;
-use axum::http::{HeaderValue, Uri, header};
+use axum::http::{HeaderValue, Method, header};
 use axum::response::{IntoResponse, Response};
 use futures_util::stream;
-use tokio::sync::mpsc;
+use tokio::sync::{mpsc, oneshot};
+use tokio::time::timeout;
+use tokio_util::sync::CancellationToken;
 
 use super::{Asked, Which};
 use crate::admin::Admin;
 use crate::admin::access::{Principal, Source};
 use crate::admin::problem::Problem;
-use crate::domain::event::Event;
+use crate::domain::event::{Draft, Event};
 use crate::domain::own;
 use crate::export::Csv;
+use crate::store::StoreError;
 use crate::store::filter::{Cursor, Filter};
 use crate::store::pages::Pages;
 
 // So many pages wait for a slow reader.
 const AHEAD: usize = 2;
+
+/// How long a reader may take for a page.
+const PATIENCE: Duration = Duration::from_secs(60);
+
+const HUNG_UP: &str = "the reader hung up";
+const STOPPED: &str = "the gateway stopped";
 
 #[derive(Clone, Copy, Debug)]
 enum Format {
@@ -49,9 +59,14 @@ pub(super) async fn export(
     State(admin): State<Admin>,
     principal: Principal,
     source: Source,
-    uri: Uri,
+    method: Method,
     Asked(which): Asked<Which>,
 ) -> Result<Response, Problem> {
+    // A HEAD takes no rows, and is not to be recorded as if it had.
+    if method == Method::HEAD {
+        return Err(Problem::method_not_allowed());
+    }
+    which.without(&["limit", "cursor"])?;
     let format = match which.format.as_deref() {
         None | Some("ndjson") => Format::Ndjson,
         Some("csv") => Format::Csv,
@@ -59,39 +74,45 @@ pub(super) async fn export(
     };
     let now = admin.clock.now();
     let filter = which.filter(&principal, now)?;
-    let slot = admin
-        .slots
-        .exports
-        .clone()
-        .try_acquire_owned()
-        .map_err(|_| {
-            Problem::overloaded("other exports are under way; wait until they are done", 30)
-        })?;
+    let slots = admin.slots.exports.clone();
+    let slot = slots.try_acquire_owned().map_err(|_| {
+        Problem::overloaded("other exports are under way; wait until they are done", 30)
+    })?;
     // What is recorded from here on, this export among it, is not part of it.
     let last = admin.reader.last().await?;
-    let operator = source.operator(&principal, "GET", &uri);
+    let operator = source.operator(&principal, "GET", &which.kept("/api/events/export"));
     let intent = own::exporting(&operator, which.org, now);
-    admin.trail.intend(intent.clone()).await?;
 
     let (sender, receiver) = mpsc::channel(AHEAD);
-    let clock = admin.clock.clone();
-    let trail = admin.trail.clone();
+    let (begun, has_begun) = oneshot::channel();
     let tasks = admin.tasks.clone();
-    // Goes on by itself when the reader hangs up: what was taken has to be recorded.
+    // By itself from the intent on, when the reader hangs up too: what was taken has to be recorded.
     tasks.spawn(async move {
         let _slot = slot;
-        let mut rows = 0;
-        let mut failed = None;
-        if let Err(why) = rows_into(&sender, &admin, filter, format, last, &mut rows).await {
-            failed = Some(why.to_string());
-            // It has hung up, or is told by the connection's end that this is not all.
-            let _ = sender.send(Err(why)).await;
-        }
-        let draft = own::exported(intent, rows, failed.as_deref(), clock.now());
-        if let Err(error) = trail.complete(draft, vec![]).await {
-            tracing::warn!(%error, "An export is done, but could not be recorded; the next start records it");
+        let intended = admin.trail.intend(intent.clone()).await;
+        let is_intended = intended.is_ok();
+        if begun.send(intended).is_ok() && is_intended {
+            let mut rows = 0;
+            let exported = rows_into(&sender, &admin, filter, format, last, &mut rows).await;
+            let failed = exported.as_ref().err().map(ToString::to_string);
+            record(
+                &admin,
+                own::exported(intent, rows, failed.as_deref(), admin.clock.now()),
+            )
+            .await;
+            if let Err(error) = exported {
+                // It has hung up, or is told by the connection's end that this is not all.
+                let _ = sender.try_send(Err(error));
+            }
+        } else if is_intended {
+            record(
+                &admin,
+                own::exported(intent, 0, Some(HUNG_UP), admin.clock.now()),
+            )
+            .await;
         }
     });
+    has_begun.await.map_err(|_| StoreError::Closed)??;
     let chunks = stream::unfold(receiver, |mut receiver| async {
         Some((receiver.recv().await?, receiver))
     });
@@ -108,6 +129,12 @@ pub(super) async fn export(
         headers.insert(header::CONTENT_DISPOSITION, name);
     }
     Ok(answer)
+}
+
+async fn record(admin: &Admin, draft: Draft) {
+    if let Err(error) = admin.trail.complete(draft, vec![]).await {
+        tracing::warn!(%error, "An export is done, but could not be recorded; the next start records it");
+    }
 }
 
 type Sender = mpsc::Sender<io::Result<Bytes>>;
@@ -130,20 +157,20 @@ async fn rows_into(
     loop {
         pages.left = u32::MAX;
         let page = tokio::select! {
-            () = admin.stop.cancelled() => return Err(io::Error::other("the gateway stopped")),
+            () = admin.stop.cancelled() => return Err(io::Error::other(STOPPED)),
             page = pages.next() => page.map_err(io::Error::other)?,
         };
         let Some(events) = page else {
-            return encoder.hand_on(sender).await;
+            return encoder.hand_on(sender, &admin.stop).await;
         };
         for event in events.iter().filter(|event| event.seq <= last) {
             encoder.event(event)?;
             *rows += 1;
         }
         if events.iter().any(|event| event.seq > last) {
-            return encoder.hand_on(sender).await;
+            return encoder.hand_on(sender, &admin.stop).await;
         }
-        encoder.hand_on(sender).await?;
+        encoder.hand_on(sender, &admin.stop).await?;
     }
 }
 
@@ -174,7 +201,7 @@ impl Encoder {
         }
     }
 
-    async fn hand_on(&mut self, sender: &Sender) -> io::Result<()> {
+    async fn hand_on(&mut self, sender: &Sender, stop: &CancellationToken) -> io::Result<()> {
         let out = match self {
             Self::Ndjson(out) => std::mem::take(out),
             Self::Csv(csv) => csv.take()?,
@@ -182,7 +209,15 @@ impl Encoder {
         if out.is_empty() {
             return Ok(());
         }
-        let sent = sender.send(Ok(out.into())).await;
-        sent.map_err(|_| io::Error::other("the reader hung up"))
+        // Who does not read keeps the place of those who would.
+        let sent = tokio::select! {
+            () = stop.cancelled() => return Err(io::Error::other(STOPPED)),
+            sent = timeout(PATIENCE, sender.send(Ok(out.into()))) => sent,
+        };
+        match sent {
+            Ok(Ok(())) => Ok(()),
+            Ok(Err(_)) => Err(io::Error::other(HUNG_UP)),
+            Err(_) => Err(io::Error::other("the reader did not read on")),
+        }
     }
 }

@@ -14,7 +14,7 @@ use axum::extract::State;
 use axum::http::HeaderMap;
 use axum::response::sse::{Event as Message, KeepAlive, Sse};
 use futures_util::stream::{self, Stream};
-use tokio::sync::{OwnedSemaphorePermit, watch};
+use tokio::sync::{OwnedSemaphorePermit, mpsc, watch};
 use tokio::time::{Instant, sleep_until, timeout};
 use tokio_util::sync::CancellationToken;
 
@@ -35,7 +35,10 @@ const LOOK: Duration = Duration::from_secs(1);
 // Proxies drop what is silent for a minute.
 const ALIVE: Duration = Duration::from_secs(20);
 
-const PAGE: u32 = 100;
+const PAGE: u32 = 20;
+
+// Who has not read a message for so long has gone, or keeps the place of somebody who would.
+const PATIENCE: Duration = Duration::from_secs(60);
 
 struct Tail {
     reader: Reader,
@@ -66,6 +69,7 @@ pub(super) async fn stream(
     headers: HeaderMap,
     Asked(which): Asked<Which>,
 ) -> Result<Sse<impl Stream<Item = Result<Message, Infallible>>>, Problem> {
+    which.without(&["limit", "format"])?;
     let filter = which.filter(&principal, admin.clock.now())?;
     let slot = admin
         .slots
@@ -77,7 +81,8 @@ pub(super) async fn stream(
     let seen = headers
         .get("last-event-id")
         .and_then(|value| value.to_str().ok())
-        .or(which.cursor.as_deref());
+        .or(which.cursor.as_deref())
+        .filter(|seen| !seen.is_empty());
     let last = match seen {
         None => admin.reader.last().await?,
         Some(seen) => seen.parse().map_err(|_| {
@@ -94,13 +99,11 @@ pub(super) async fn stream(
         until: Instant::now() + LONGEST,
         _slot: slot,
     };
-    let messages = stream::unfold(tail, |mut tail| async {
-        let event = tail.next().await?;
-        let message = Message::default()
-            .id(event.seq.to_string())
-            .json_data(&event);
-        // Maps with string keys and finite numbers: there is nothing that JSON cannot say.
-        Some((Ok(message.unwrap_or_default()), tail))
+    let (sender, receiver) = mpsc::channel(1);
+    // Not in the body: of one that is not read, nobody would ask whether it is time to end.
+    admin.tasks.spawn(tail.run(sender));
+    let messages = stream::unfold(receiver, |mut receiver| async {
+        Some((Ok(receiver.recv().await?), receiver))
     });
     Ok(Sse::new(messages).keep_alive(KeepAlive::new().interval(ALIVE)))
 }
@@ -108,22 +111,41 @@ pub(super) async fn stream(
 // === impl Tail ===
 
 impl Tail {
-    // The next event; `None` at the end.
-    async fn next(&mut self) -> Option<Event> {
+    async fn run(mut self, sender: mpsc::Sender<Message>) {
+        let (stop, until) = (self.stop.clone(), self.until);
+        let sending = async {
+            while let Some(event) = self.next(&sender).await {
+                let message = Message::default().id(event.seq.to_string());
+                // Maps with string keys and finite numbers: there is nothing that JSON cannot say.
+                let message = message.json_data(&event).unwrap_or_default();
+                match timeout(PATIENCE, sender.send(message)).await {
+                    Ok(Ok(())) => {}
+                    Ok(Err(_)) | Err(_) => return,
+                }
+            }
+        };
+        tokio::select! {
+            () = stop.cancelled() => {}
+            () = sleep_until(until) => {}
+            () = sending => {}
+        }
+    }
+
+    // The next event; `None` when nobody listens any more, or the database cannot be read: whoever comes back
+    // then is told why.
+    async fn next(&mut self, listener: &mpsc::Sender<Message>) -> Option<Event> {
         loop {
             if let Some(event) = self.queue.pop_front() {
                 return Some(event);
             }
             // First marked as seen, then read: what comes in between wakes the next wait.
             self.heads.borrow_and_update();
-            // If the database cannot be read it ends: whoever comes back then is told why.
             self.read().await?;
             if !self.queue.is_empty() {
                 continue;
             }
             tokio::select! {
-                () = self.stop.cancelled() => return None,
-                () = sleep_until(self.until) => return None,
+                () = listener.closed() => return None,
                 _ = timeout(LOOK, self.heads.changed()) => {}
             }
         }

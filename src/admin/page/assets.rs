@@ -5,12 +5,13 @@ use std::sync::LazyLock;
 
 use axum::Router;
 use axum::extract::Path;
-use axum::http::{StatusCode, header};
+use axum::http::header;
 use axum::response::{IntoResponse, Redirect, Response};
 use axum::routing::get;
 use sha2::{Digest as _, Sha256};
 
 use crate::admin::Admin;
+use crate::admin::problem::Problem;
 
 pub(super) static STYLE: LazyLock<Asset> = LazyLock::new(|| {
     Asset::new(
@@ -76,6 +77,6 @@ async fn file(Path(name): Path<String>) -> Response {
             asset.text,
         )
             .into_response(),
-        None => StatusCode::NOT_FOUND.into_response(),
+        None => Problem::not_found("there is no such file").into_response(),
     }
 }

@@ -37,8 +37,12 @@ pub(super) struct View {
     after: String,
 }
 
-/// The newest rows that one look at what is new brings: who was away for longer reads the page anew.
+/// As many rows a look at what is new brings at once, the oldest of the new ones first.
 const LIVE: u32 = 200;
+
+/// Up to which row a look went, and whether there is more behind it.
+const AFTER: &str = "x-after";
+const MORE: &str = "x-more";
 
 // === impl View ===
 
@@ -142,6 +146,8 @@ pub(super) async fn changes(
     Asked(view): Asked<View>,
 ) -> Result<Markup, Problem> {
     let wanted = wanted(&admin, &principal, &view.group).await?;
+    // Before the rows are read: what comes in between arrives twice at worst, and is shown once.
+    let head = admin.reader.last().await?;
     let mut wrong = None;
     let mut events = Vec::new();
     let mut next = None;
@@ -167,7 +173,7 @@ pub(super) async fn changes(
                 label.switch hidden {
                     input #live type="checkbox" role="switch"
                         data-stream=(view.api("/api/events/stream", group, &[]))
-                        data-rows=(link("/rows", &view.fields()));
+                        data-rows=(link("/rows", &view.fields())) data-after=(head);
                     " Live"
                 }
             } @else {
@@ -213,7 +219,7 @@ async fn page_of(
     Ok((page.events, page.next))
 }
 
-/// `GET /rows`: what came after a row, newest first, for the page that is open.
+/// `GET /rows`: the next rows that came after one, newest first, for the page that is open.
 pub(super) async fn rows(
     State(admin): State<Admin>,
     principal: Principal,
@@ -222,7 +228,9 @@ pub(super) async fn rows(
     let group = match wanted(&admin, &principal, &view.group).await? {
         Wanted::One(id) => Some(id),
         Wanted::Any => None,
-        Wanted::None | Wanted::Several(_) => return Ok(html! {}),
+        Wanted::None | Wanted::Several(_) => {
+            return Err(Problem::bad_request("group: which one?"));
+        }
     };
     let after = view
         .after
@@ -233,7 +241,14 @@ pub(super) async fn rows(
         .reader
         .next_events(&filter, Cursor::After(after), LIVE)
         .await?;
-    Ok(html! { @for event in page.events.iter().rev() { (row(event)) } })
+    let newest = page.events.last().map_or(after, |event| event.seq);
+    let (after, more) = match page.next {
+        Some(next) => (next, "1"),
+        None => (newest, "0"),
+    };
+    let told = [(AFTER, after.to_string()), (MORE, more.to_owned())];
+    let rows = html! { @for event in page.events.iter().rev() { (row(event)) } };
+    Ok((told, rows))
 }
 
 fn form(view: &View, organizations: &[OrganizationId]) -> Markup {

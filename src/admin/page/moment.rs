@@ -1,8 +1,6 @@
 //! The moment that a page tells of: now, or another one that somebody chose.
 
 use jiff::Timestamp;
-use jiff::civil::DateTime;
-use jiff::tz::TimeZone;
 use maud::{Markup, html};
 
 use super::{assets, layout};
@@ -29,17 +27,10 @@ impl At {
     pub(super) fn of(text: Option<&str>, now: Timestamp) -> Result<Self, Problem> {
         let time = match text.filter(|text| !text.is_empty()) {
             None => now,
-            Some(text) => {
-                let zoned = text.parse::<Timestamp>().ok();
-                // Then: it would read past a zone, as a moment reads past the time of a day.
-                match zoned.or_else(|| text.parse::<DateTime>().ok().and_then(in_utc)) {
-                    Some(time) => time,
-                    None => text
-                        .parse::<Moment>()
-                        .map_err(|why| Problem::bad_request(format!("at: {why}")))?
-                        .before(now),
-                }
-            }
+            Some(text) => text
+                .parse::<Moment>()
+                .map_err(|why| Problem::bad_request(format!("at: {why}")))?
+                .before(now),
         };
         Ok(Self { time, now })
     }
@@ -92,10 +83,6 @@ impl At {
         let steps = (now - first + step - 1) / step;
         (now - steps * step, step, now)
     }
-}
-
-fn in_utc(time: DateTime) -> Option<Timestamp> {
-    TimeZone::UTC.to_timestamp(time).ok()
 }
 
 #[cfg(test)]

@@ -31,20 +31,21 @@ showTimes(document);
 setInterval(() => showTimes(document), 15000);
 
 // === login by a link: http://HOST/login#TOKEN ===
+// Filled in, not sent: that is for who sits there to do.
 
 const token = document.querySelector("#token");
 
-function logIn() {
+function fillIn() {
   if (!token || location.hash.length < 2) return;
   token.value = decodeURIComponent(location.hash.slice(1));
   // Out of the address before anything else, so that it is in no history.
   history.replaceState(null, "", location.pathname + location.search);
-  token.form.requestSubmit();
+  token.form.querySelector("button").focus();
 }
 
-logIn();
+fillIn();
 // Who follows the link from the form itself stays on the page.
-addEventListener("hashchange", logIn);
+addEventListener("hashchange", fillIn);
 
 // === rows that arrive ===
 
@@ -54,10 +55,8 @@ const rows = document.querySelector("#rows");
 // As many stay on the page.
 const MOST = 500;
 
-function newest() {
-  const first = rows.querySelector("[data-seq]");
-  return first ? Number(first.dataset.seq) : 0;
-}
+// Up to which row everything that the view shows is here.
+let after = live ? Number(live.dataset.after) : 0;
 
 let stream = null;
 let asking = false;
@@ -71,13 +70,18 @@ async function bring() {
     do {
       again = false;
       const address = new URL(live.dataset.rows, location.href);
-      address.searchParams.set("after", newest());
+      address.searchParams.set("after", after);
       const answer = await fetch(address);
       if (!answer.ok || answer.redirected) { follow(false); return; }
+      after = Number(answer.headers.get("x-after"));
+      again = answer.headers.get("x-more") === "1";
       const arrived = document.createElement("template");
       arrived.innerHTML = await answer.text();
       showTimes(arrived.content);
-      for (const row of arrived.content.children) row.classList.add("new");
+      for (const row of [...arrived.content.children]) {
+        if (rows.querySelector(`[data-seq="${row.dataset.seq}"]`)) row.remove();
+        else row.classList.add("new");
+      }
       rows.prepend(arrived.content);
       while (rows.children.length > MOST) rows.lastElementChild.remove();
       document.querySelector(".empty")?.toggleAttribute("hidden", rows.children.length > 0);

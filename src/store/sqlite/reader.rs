@@ -2,10 +2,13 @@
 
 use std::collections::HashMap;
 use std::path::Path;
+use std::sync::Arc;
 
+use futures_util::{Stream, TryStreamExt as _};
 use jiff::Timestamp;
 use sqlx::sqlite::{SqlitePool, SqlitePoolOptions, SqliteRow};
 use sqlx::{Connection as _, Row as _, Type as _, TypeInfo as _, ValueRef as _};
+use tokio::sync::Semaphore;
 
 use super::learn::read_group;
 use super::{open, query};
@@ -27,7 +30,16 @@ const CONNECTIONS: u32 = 4;
 #[derive(Clone, Debug)]
 pub struct Reader {
     pub(in crate::store) pool: SqlitePool,
+    /// Looking for a text takes long, and others want a connection too.
+    searches: Arc<Semaphore>,
 }
+
+/// How many of the connections may look for a text at once.
+const SEARCHES: usize = 2;
+
+/// A page ends behind the event that fills it up, whatever was asked for: an event may have two bodies of
+/// `audit.max_body_size`, and thousands of those fit into nobody's memory.
+const FULL: usize = 8 << 20;
 
 // === impl Reader ===
 
@@ -53,7 +65,10 @@ impl Reader {
         let pool = SqlitePoolOptions::new()
             .max_connections(CONNECTIONS)
             .connect_lazy_with(open::reading(path));
-        Self { pool }
+        Self {
+            pool,
+            searches: Arc::new(Semaphore::new(SEARCHES)),
+        }
     }
 
     /// Events newest first: those that match, `limit` of them, older than the row `before`.
@@ -89,11 +104,7 @@ impl Reader {
         // One more than asked for tells whether there is another page.
         let more = limit.saturating_add(1);
         let mut query = query::page(&mut connection, filter, cursor, more).await?;
-        let rows = query.build().fetch_all(&mut *connection).await?;
-        let mut events = rows.iter().map(event).collect::<Result<Vec<_>, _>>()?;
-        let limit = usize::try_from(limit).unwrap_or(usize::MAX);
-        let more = events.len() > limit;
-        events.truncate(limit);
+        let (events, more) = some(query.build().fetch(&mut *connection), limit).await?;
         let next = events.last().filter(|_| more).map(|event| event.seq);
         Ok(Page { events, next })
     }
@@ -107,6 +118,12 @@ impl Reader {
         cursor: Cursor,
         limit: u32,
     ) -> Result<Page, StoreError> {
+        // Closed only with the pool.
+        let _turn = self
+            .searches
+            .acquire()
+            .await
+            .map_err(|_| StoreError::Closed)?;
         let mut connection = self.pool.acquire().await?;
         let mut query = query::numbers(&mut connection, filter, cursor, Filter::LOOKED_AT).await?;
         let numbers: Vec<i64> = query
@@ -115,11 +132,8 @@ impl Reader {
             .await?;
         let more = limit.saturating_add(1);
         let mut query = query::holding(&numbers, text, cursor, more);
-        let rows = query.build().fetch_all(&mut *connection).await?;
-        let mut events = rows.iter().map(event).collect::<Result<Vec<_>, _>>()?;
-        let limit = usize::try_from(limit).unwrap_or(usize::MAX);
-        let next = if events.len() > limit {
-            events.truncate(limit);
+        let (events, more) = some(query.build().fetch(&mut *connection), limit).await?;
+        let next = if more {
             events.last().map(|event| event.seq)
         } else {
             let looked_at_all = numbers.len() < Filter::LOOKED_AT as usize;
@@ -363,9 +377,39 @@ impl Reader {
     }
 }
 
+// At most so many events, and whether there are more.
+async fn some(
+    mut rows: impl Stream<Item = sqlx::Result<SqliteRow>> + Unpin,
+    limit: u32,
+) -> Result<(Vec<Event>, bool), StoreError> {
+    let limit = usize::try_from(limit).unwrap_or(usize::MAX);
+    let mut events = Vec::new();
+    let mut bytes = 0;
+    while let Some(row) = rows.try_next().await? {
+        if events.len() >= limit || bytes >= FULL {
+            return Ok((events, true));
+        }
+        let (event, size) = event_and_size(&row)?;
+        bytes += size;
+        events.push(event);
+    }
+    Ok((events, false))
+}
+
 // The event with what became known of its actor since.
 fn event(row: &SqliteRow) -> Result<Event, StoreError> {
-    let mut event = stored(row)?.event()?;
+    event_and_size(row).map(|(event, _)| event)
+}
+
+// The same, and how many bytes of text it has.
+fn event_and_size(row: &SqliteRow) -> Result<(Event, usize), StoreError> {
+    let stored = stored(row)?;
+    let size = stored.row.0.iter().map(|cell| match cell {
+        Cell::Text(text) => text.len(),
+        Cell::Null | Cell::Integer(_) => 0,
+    });
+    let size = size.sum();
+    let mut event = stored.event()?;
     let joined = COLUMNS.len() + 4;
     let user_id: Option<i64> = row.try_get(joined)?;
     let (email, name): (Option<String>, Option<String>) =
@@ -374,7 +418,7 @@ fn event(row: &SqliteRow) -> Result<Event, StoreError> {
     actor.user_id = actor.user_id.or(user_id.map(UserId));
     actor.email = actor.email.take().or(email);
     actor.name = actor.name.take().or(name);
-    Ok(event)
+    Ok((event, size))
 }
 
 // `seq`, the columns, `salt`, `prev_hash`, `hash`.

@@ -113,6 +113,11 @@ async fn a_form_leads_back_to_where_somebody_was_going_and_nowhere_else() {
         "{linked}"
     );
     assert!(!linked.contains("Changes"));
+    let evil = page("//evil.example/x").header("sec-fetch-site", "cross-site");
+    let evil = evil.await.assert_ok().text();
+    assert!(evil.contains(r#"content="0;url=/""#), "{evil}");
+    let evil = page("//evil.example/x").await.assert_status(303);
+    assert_eq!(evil.header("location"), Some("/login?next=%2F"));
     let with = page("/")
         .header("cookie", &cookie)
         .header("sec-fetch-site", "same-origin");
@@ -141,6 +146,11 @@ async fn another_sites_page_changes_nothing_with_somebodys_cookie() {
             .header(name, value)
             .await;
         assert_eq!(forged.assert_status(403).header("set-cookie"), None);
+    }
+    // A picture in somebody's page would take an export in their name.
+    for path in ["/api/events/export", "/api/events"] {
+        let forged = ann.get(path).header("sec-fetch-site", "same-site");
+        forged.await.assert_problem(403, "forbidden");
     }
     let own = ann
         .ask(Method::DELETE, "/api/cache")
@@ -228,7 +238,10 @@ async fn a_reader_reads_and_an_administrator_purges() {
     let events = gate.events_when(1).await;
     assert_eq!(events[0].action, "tollgate.purge");
     assert_eq!(events[0].actor.name.as_deref(), Some("boss"));
-    assert_eq!(events[0].request.path, purge);
+    assert_eq!(events[0].request.path, "/api/cache");
+    let query = events[0].request.query.as_deref();
+    assert_eq!(query, Some("organization_id=4123"));
+    assert!(events[0].source.request_id.is_some());
     gate.stop().await;
 }
 

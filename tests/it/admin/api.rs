@@ -243,7 +243,25 @@ async fn an_export_is_whole_and_recorded() {
         .collect();
     let said: Vec<_> = exports.iter().map(|event| event.summary.as_str()).collect();
     assert_eq!(said, ["exported 3 events", "exported 2 events"]);
-    assert_eq!(exports[0].request.path, path);
+    assert_eq!(exports[0].request.path, "/api/events/export");
+    let kept = |event: &tollgate::domain::event::Event| event.request.query.clone().unwrap();
+    assert_eq!(kept(exports[0]), "action=group.update");
+    assert_eq!(
+        kept(exports[1]),
+        "q=%28hidden%29&format=csv",
+        "it may be anything"
+    );
+    let head = gate.admin().ask(http::Method::HEAD, path);
+    head.await.assert_status(405);
+    for path in [
+        "/api/events/export?limit=10",
+        "/api/events/stream?limit=10",
+        "/api/events?format=csv",
+    ] {
+        gate.admin().get(path).await.assert_status(400);
+    }
+    let long = format!("/api/events?q={}", "x".repeat(257));
+    gate.admin().get(long).await.assert_status(400);
     gate.stop().await;
 }
 
