@@ -23,7 +23,13 @@ const METHODS: [Method; 7] = [
 ];
 
 /// What everybody may have.
-const OPEN: [&str; 4] = ["/healthz", "/readyz", "/login", "/assets/{name}"];
+const OPEN: [&str; 5] = [
+    "/healthz",
+    "/readyz",
+    "/login",
+    "/assets/{name}",
+    "/favicon.ico",
+];
 
 /// The paths that the router knows, from the router itself: a new one cannot be forgotten.
 fn paths() -> Vec<String> {

@@ -6,7 +6,7 @@ use std::sync::LazyLock;
 use axum::Router;
 use axum::extract::Path;
 use axum::http::header;
-use axum::response::{IntoResponse, Response};
+use axum::response::{IntoResponse, Redirect, Response};
 use axum::routing::get;
 use sha2::{Digest as _, Sha256};
 
@@ -57,7 +57,13 @@ impl Asset {
 }
 
 pub(super) fn router() -> Router<Admin> {
-    Router::new().route("/assets/{name}", get(file))
+    Router::new()
+        .route("/assets/{name}", get(file))
+        // Browsers ask for it beside an answer that names none, such as JSON.
+        .route(
+            "/favicon.ico",
+            get(|| async { Redirect::temporary(&ICON.path()) }),
+        )
 }
 
 async fn file(Path(name): Path<String>) -> Response {

@@ -184,7 +184,7 @@ fn side(group: Option<&Group>, changes: &[Change], marked: Kind, absent: bool) -
                     (id.to_string(), is_marked(Field::Workspaces, id.0))
                 }, marked))
             }
-            @if let Some(permissions) = group.permissions.as_ref().filter(|value| **value != "") {
+            @if let Some(permissions) = group.permissions.as_ref().filter(|value| !value.is_null() && **value != "") {
                 dt { "permissions" }
                 dd { code { (permissions) } }
             }

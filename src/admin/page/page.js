@@ -34,12 +34,18 @@ setInterval(() => showTimes(document), 15000);
 // Filled in, not sent: that is for who sits there to do.
 
 const token = document.querySelector("#token");
-if (token && location.hash.length > 1) {
+
+function fillIn() {
+  if (!token || location.hash.length < 2) return;
   token.value = decodeURIComponent(location.hash.slice(1));
   // Out of the address before anything else, so that it is in no history.
   history.replaceState(null, "", location.pathname + location.search);
   token.form.querySelector("button").focus();
 }
+
+fillIn();
+// Who follows the link from the form itself stays on the page.
+addEventListener("hashchange", fillIn);
 
 // === rows that arrive ===
 
