@@ -40,7 +40,6 @@ function fillIn() {
   token.value = decodeURIComponent(location.hash.slice(1));
   // Out of the address before anything else, so that it is in no history.
   history.replaceState(null, "", location.pathname + location.search);
-  token.form.querySelector("button").focus();
 }
 
 fillIn();
