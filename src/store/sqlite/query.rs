@@ -163,7 +163,7 @@ async fn walk(
     limit: u32,
 ) -> Result<QueryBuilder<Sqlite>, StoreError> {
     let actors = match &filter.actor {
-        Some(actor) => Some(resolve(connection, actor).await?),
+        Some(actor) => Some(resolve(connection, actor, filter.within.as_deref()).await?),
         None => None,
     };
     let page = Page {

@@ -5,9 +5,11 @@ use sqlx::Execute as _;
 use super::*;
 use crate::domain::action::{Action, Outcome};
 use crate::domain::diff::{Change, Kind};
+use crate::domain::event::Actor;
 use crate::domain::ids::{EventId, OrganizationId};
+use crate::store::Fact;
 use crate::store::filter::{Cursor, Filter};
-use crate::store::suite::at;
+use crate::store::suite::{at, group, news};
 
 /// The numbers of the events that match.
 async fn found(store: &SqliteStore, filter: Filter) -> Vec<i64> {
@@ -178,6 +180,33 @@ async fn an_actor_is_found_by_what_became_known_later() {
     let page = store.reader().events(&by("bea"), None, 1).await.unwrap();
     assert_eq!(page.events[0].actor.name.as_deref(), Some("Bea"));
     assert_eq!(page.events[0].actor.user_id, Some(UserId(5)));
+}
+
+#[tokio::test]
+async fn a_name_that_only_another_organization_told_finds_nothing_within_this_one() {
+    let place = Place::new();
+    let (store, _) = place.open().await;
+    let mut draft = applied(intent(0));
+    draft.intent.actor = Actor {
+        user_id: Some(UserId(6)),
+        ..Actor::default()
+    };
+    store.complete(draft, vec![]).await.unwrap();
+    let told = |organization, name| {
+        let group = Box::new(group(70 + organization, "Sales", &[(6, name)]));
+        news(0, Fact::Group(Some(OrganizationId(organization)), group))
+    };
+    let learned = vec![told(1, "Bob"), told(2, "Robert")];
+    store.learn(learned).await;
+    store.check().await.unwrap();
+    let within = |actor, organizations: &[i64]| Filter {
+        within: Some(organizations.iter().copied().map(OrganizationId).collect()),
+        ..by(actor)
+    };
+    assert_eq!(found(&store, by("Robert")).await, [1]);
+    assert_eq!(found(&store, within("bob", &[1])).await, [1]);
+    assert_eq!(found(&store, within("Robert", &[1, 2])).await, [1]);
+    assert_eq!(found(&store, within("Robert", &[1])).await, [0; 0]);
 }
 
 #[tokio::test]
