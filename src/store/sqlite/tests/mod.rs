@@ -4,6 +4,7 @@ mod anchor;
 mod commits;
 mod format;
 mod opening;
+mod proof;
 mod pruning;
 mod queries;
 mod redaction;
