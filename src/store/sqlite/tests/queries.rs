@@ -210,6 +210,42 @@ async fn a_name_that_only_another_organization_told_finds_nothing_within_this_on
 }
 
 #[tokio::test]
+async fn many_organizations_and_all_that_an_actor_may_be_called_are_one_statement() {
+    let place = Place::new();
+    let store = three(&place).await;
+    for n in 0..32 {
+        let ann = Person {
+            user_id: Some(UserId(5)),
+            email: Some("ann@acme.example".into()),
+            name: Some("Ann".into()),
+        };
+        store.remember(&credential(n), &ann, at(9)).await.unwrap();
+    }
+    let many = |actor: &str| Filter {
+        within: Some((1..=40).map(OrganizationId).collect()),
+        ..by(actor)
+    };
+    let of_group = Filter {
+        group: Some(GroupId(7)),
+        ..many("ann@acme.example")
+    };
+    assert_eq!(found(&store, many("ann@acme.example")).await, [3, 1]);
+    assert_eq!(found(&store, of_group).await, [3, 1]);
+    assert_eq!(found(&store, many("cdcd")).await, [2]);
+    let mut raw = place.raw().await;
+    let steps = plan(&mut raw, &many("ann@acme.example")).await;
+    let walks = steps.iter().filter(|step| {
+        step.contains("USING COVERING INDEX audit_events_by_")
+            && step.contains("=? AND organization_id=? AND action=? AND outcome=? AND rowid")
+    });
+    assert_eq!(walks.count(), 34, "one for each identifier\n{steps:#?}");
+}
+
+fn credential(n: u8) -> String {
+    hex::encode([n; 32])
+}
+
+#[tokio::test]
 async fn pages_follow_each_other_without_gap_or_repetition() {
     let place = Place::with_events(7).await;
     let reader = Reader::open(&place.path).await.unwrap();
