@@ -65,7 +65,7 @@ const NAMELESS: &str = "[null,null,null";
 
 // The values of columns that a filter leaves open. From one action to the next by the index, however many
 // rows each has.
-const ALL_ACTIONS: &str = "SELECT min(action) FROM audit_events
+pub(super) const ALL_ACTIONS: &str = "SELECT min(action) FROM audit_events
     UNION ALL
     SELECT (SELECT min(action) FROM audit_events WHERE action > value) FROM actions WHERE value IS NOT NULL";
 const THESE_ACTIONS: &str = "SELECT value FROM json_each(";
