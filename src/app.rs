@@ -33,7 +33,7 @@ use crate::cache::tags::Tags;
 use crate::cache::verdict::Freshness;
 use crate::clock::Clock;
 use crate::config::{self, Config, Pace, Retention, Role};
-use crate::domain::action::Outcome;
+use crate::domain::action::{Action, Outcome};
 use crate::domain::caller::Key;
 use crate::domain::checkpoint::SigningKey;
 use crate::domain::endpoint::Touches;
@@ -441,7 +441,10 @@ fn served(
 
 // Whether a change that ended without an outcome may still be applied: the grace outlives a restart.
 async fn is_doubtful(store: &SqliteStore, now: Timestamp, grace: Duration) -> anyhow::Result<bool> {
+    // What was never sent upstream changed nothing there, however it ended.
+    let sent = Action::ALL.into_iter().filter(|action| !action.is_own());
     let unknown = Filter {
+        actions: sent.map(|action| action.to_string()).collect(),
         outcome: Some(Outcome::Unknown.to_string()),
         ..Filter::default()
     };
@@ -556,4 +559,47 @@ fn lookup(
         ttl: config.identity.ttl,
         epochs: Arc::clone(epochs),
     }))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::domain::event::Source;
+    use crate::domain::own::{self, Operator};
+    use crate::store::suite::{at, clock, intent};
+
+    #[tokio::test]
+    async fn an_export_that_a_crash_ended_leaves_nothing_in_doubt_upstream() {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("audit.db");
+        let operator = Operator {
+            name: Some("root".into()),
+            source: Source::default(),
+            by: "GET",
+            asked: "/api/events/export".into(),
+        };
+        let crashed = async |intents: Vec<_>| {
+            let (store, _) = SqliteStore::open(&path, clock()).await.unwrap();
+            for intent in intents {
+                store.intend(intent).await.unwrap();
+            }
+            store.close().await;
+            let (store, recovered) = SqliteStore::open(&path, clock()).await.unwrap();
+            let grace = Duration::from_secs(60);
+            let doubtful = is_doubtful(&store, at(3_600), grace).await.unwrap();
+            store.close().await;
+            let metrics = Metrics::new();
+            for action in recovered.changes {
+                metrics.event(action, Outcome::Unknown);
+            }
+            let counted = metrics.text();
+            let unknown = |line: &&str| line.starts_with("tollgate_audit_unknown_outcomes_total ");
+            let counted = counted.lines().find(unknown).unwrap().to_owned();
+            (doubtful, counted.rsplit(' ').next().unwrap().to_owned())
+        };
+        let export = || own::exporting(&operator, None, at(20));
+        assert_eq!(crashed(vec![export()]).await, (false, "0".to_owned()));
+        let both = vec![intent(10), export()];
+        assert_eq!(crashed(both).await, (true, "1".to_owned()));
+    }
 }

@@ -392,7 +392,8 @@ impl Metrics {
             outcome: outcome.as_str(),
         };
         self.0.events.get_or_create(&labels).inc();
-        if outcome == Outcome::Unknown {
+        // What never went upstream, such as an export that a crash ended, left nothing open there.
+        if outcome == Outcome::Unknown && !action.is_own() {
             self.0.unknown_outcomes.inc();
         }
     }

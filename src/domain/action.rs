@@ -109,6 +109,27 @@ impl Action {
         }
     }
 
+    /// Whether it is about the trail or the gateway itself, and is never sent upstream.
+    #[must_use]
+    pub fn is_own(self) -> bool {
+        match self {
+            Self::TollgatePrune
+            | Self::TollgateRedact
+            | Self::TollgateExport
+            | Self::TollgateLogin
+            | Self::TollgatePurge => true,
+            Self::GroupCreate
+            | Self::GroupUpdate
+            | Self::GroupPatch
+            | Self::GroupDelete
+            | Self::ProjectGroupAdd
+            | Self::ProjectGroupRemove
+            | Self::MembershipChange
+            | Self::GroupObserved
+            | Self::ApiWrite => false,
+        }
+    }
+
     /// Whether it is about groups, which is what `audit.scope = "groups"` records.
     #[must_use]
     pub fn touches_groups(self) -> bool {

@@ -357,6 +357,14 @@ impl Default for Read {
 // === impl List ===
 
 impl List {
+    /// What each kind is called, see [`Endpoint::name`].
+    pub const NAMES: [&'static str; 4] = [
+        "GET /organizations/{organization_id}/groups",
+        "GET /organizations/{organization_id}/workspaces/{workspace_id}/groups",
+        "GET /workspaces/{workspace_id}/groups",
+        "GET /workspaces/{workspace_id}/project_groups",
+    ];
+
     /// The organization in the path.
     #[must_use]
     pub fn organization(&self) -> Option<OrganizationId> {
@@ -396,13 +404,12 @@ impl List {
     }
 
     fn name(&self) -> &'static str {
+        let [organization, of_workspace, workspace, project_groups] = Self::NAMES;
         match self {
-            Self::Organization(_) => "GET /organizations/{organization_id}/groups",
-            Self::OrganizationWorkspace(..) => {
-                "GET /organizations/{organization_id}/workspaces/{workspace_id}/groups"
-            }
-            Self::Workspace(_) => "GET /workspaces/{workspace_id}/groups",
-            Self::ProjectGroups(_) => "GET /workspaces/{workspace_id}/project_groups",
+            Self::Organization(_) => organization,
+            Self::OrganizationWorkspace(..) => of_workspace,
+            Self::Workspace(_) => workspace,
+            Self::ProjectGroups(_) => project_groups,
         }
     }
 

@@ -10,6 +10,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use async_trait::async_trait;
 use jiff::Timestamp;
+use serde_json::Value;
 
 use self::drift::Unsettled;
 use super::sqlite::salt;
@@ -108,6 +109,20 @@ impl Held {
         self.rows.push(Stored { link, row, salt });
         self.events.push(draft);
         Ok(())
+    }
+
+    // Where only a workspace's list told of a group, it is of the organization that the workspace is of; such
+    // a list may name that one alone.
+    fn is_of(&self, group: &Group, organization: OrganizationId) -> bool {
+        if let Some(of) = self.organizations.get(&group.id) {
+            return *of == organization;
+        }
+        let alone = group.rest.get("workspace_id").and_then(Value::as_i64);
+        let all = group.workspaces.iter().flatten().copied();
+        all.chain(alone.map(WorkspaceId)).any(|workspace| {
+            let of = self.workspaces.get(&workspace);
+            of.is_some_and(|(_, of)| *of == organization)
+        })
     }
 
     fn learn(&mut self, learned: Vec<Learned>) {
@@ -210,15 +225,8 @@ impl KnownGroups for MemoryStore {
         within: Option<OrganizationId>,
     ) -> Result<Option<Group>, StoreError> {
         let held = self.held();
-        if within.is_some()
-            && held
-                .organizations
-                .get(&id)
-                .is_some_and(|of| Some(*of) != within)
-        {
-            return Ok(None);
-        }
-        Ok(held.groups.get(&id).and_then(|(_, group)| group.clone()))
+        let group = held.groups.get(&id).and_then(|(_, group)| group.clone());
+        Ok(group.filter(|group| within.is_none_or(|of| held.is_of(group, of))))
     }
 
     async fn groups_of(

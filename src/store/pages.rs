@@ -35,7 +35,9 @@ impl Pages<'_> {
         };
         let size = self.left.min(PAGE);
         let page = self.reader.next_events(&self.filter, cursor, size).await?;
-        self.left -= size;
+        // What came, not what was asked for: a page that looks for a text may end early.
+        let came = u32::try_from(page.events.len()).unwrap_or(u32::MAX);
+        self.left = self.left.saturating_sub(came);
         self.cursor = page.next.map(|seq| cursor.moved_to(seq));
         Ok(Some(page.events))
     }
@@ -51,5 +53,53 @@ impl Pages<'_> {
             rest.extend(events);
         }
         Ok(rest)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use sqlx::sqlite::SqliteConnectOptions;
+    use sqlx::{AssertSqlSafe, ConnectOptions as _};
+
+    use super::*;
+    use crate::store::Trail as _;
+    use crate::store::sqlite::SqliteStore;
+    use crate::store::suite::{applied, clock, intent};
+
+    #[tokio::test]
+    async fn an_empty_page_leaves_as_many_events_wanted_as_before() {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("audit.db");
+        let (store, _) = SqliteStore::open(&path, clock()).await.unwrap();
+        store.close().await;
+        // More than a page looks at for a text, and none of them has it.
+        let seed = include_str!("../../benches/trail/seed.sql");
+        let mut raw = SqliteConnectOptions::new()
+            .filename(&path)
+            .connect()
+            .await
+            .unwrap();
+        sqlx::query(AssertSqlSafe(seed))
+            .bind(1)
+            .bind(Filter::LOOKED_AT + 10)
+            .execute(&mut raw)
+            .await
+            .unwrap();
+        let (store, _) = SqliteStore::open(&path, clock()).await.unwrap();
+        for n in 0..5 {
+            store.complete(applied(intent(n)), vec![]).await.unwrap();
+        }
+        let mut pages = Pages {
+            reader: store.reader(),
+            filter: Filter {
+                text: Some("\"Brand\"".to_owned()),
+                ..Filter::default()
+            },
+            cursor: Some(Cursor::OLDEST),
+            left: 3,
+        };
+        assert_eq!(pages.next().await.unwrap(), Some(vec![]));
+        assert_eq!(pages.rest().await.unwrap().len(), 3);
+        store.close().await;
     }
 }

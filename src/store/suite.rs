@@ -247,6 +247,35 @@ async fn a_group_of_another_organization_or_in_doubt_is_not_known(store: impl St
     assert!(!known(9, None).await);
 }
 
+async fn a_group_of_a_workspace_is_of_the_organization_that_the_workspace_is_of(store: impl Store) {
+    // Such a list tells the short form, until another one tells more.
+    let short = Group::read(&json!({"id": 8, "name": "Sales", "workspace_id": 3})).unwrap();
+    for group in [group(7, "Design", &[(5, "Ann")]), short] {
+        let told = Fact::Group(None, Box::new(group));
+        store.learn(vec![news(0, told)]).await;
+    }
+    store.check().await.unwrap();
+    let known = async |within: Option<i64>| {
+        let within = within.map(OrganizationId);
+        let [long, short] = [7, 8].map(GroupId);
+        let long = store.group(long, within).await.unwrap().is_some();
+        let short = store.group(short, within).await.unwrap().is_some();
+        (long, short)
+    };
+    let (both, neither) = ((true, true), (false, false));
+    assert_eq!(known(None).await, both);
+    for organization in [1, 2] {
+        let known = known(Some(organization)).await;
+        assert_eq!(known, neither, "nobody told whose the workspace is");
+    }
+
+    let told = Fact::Workspace(OrganizationId(2), WorkspaceId(3));
+    store.learn(vec![news(1, told)]).await;
+    store.check().await.unwrap();
+    assert_eq!(known(Some(1)).await, neither);
+    assert_eq!(known(Some(2)).await, both);
+}
+
 async fn older_news_never_overwrites_newer(store: impl Store) {
     let old = group(7, "Old", &[(5, "Anna")]);
     let new = group(7, "New", &[(5, "Ann")]);
@@ -468,6 +497,7 @@ suite! {
     an_event_is_recorded_once
     a_group_is_known_as_it_was_seen
     a_group_of_another_organization_or_in_doubt_is_not_known
+    a_group_of_a_workspace_is_of_the_organization_that_the_workspace_is_of
     older_news_never_overwrites_newer
     names_come_from_the_lists_of_their_organization
     an_identity_is_remembered_with_its_time

@@ -74,7 +74,7 @@ pub(super) async fn get(
             bytes: kept.bytes,
         })
         .collect();
-    let counts = admin.day(&principal).await?;
+    let counts = admin.day_of_lists(&principal).await?;
     Ok(Json(Cached {
         enabled: admin.lists.is_some(),
         entries: organizations.iter().map(|kept| kept.entries).sum(),

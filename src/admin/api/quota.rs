@@ -11,6 +11,7 @@ use super::events::time;
 use crate::admin::Admin;
 use crate::admin::access::Principal;
 use crate::admin::problem::Problem;
+use crate::domain::endpoint::List;
 use crate::domain::spending::Report;
 use crate::domain::usage::Counts;
 use crate::store::StoreError;
@@ -74,10 +75,11 @@ impl Admin {
         Ok(report)
     }
 
-    /// All of the last 24 hours together.
-    pub(in crate::admin) async fn day(&self, principal: &Principal) -> Result<Counts, StoreError> {
+    /// The reads of lists alone of the last 24 hours: what the cache is for.
+    pub(super) async fn day_of_lists(&self, principal: &Principal) -> Result<Counts, StoreError> {
         let report = self.spent(principal, day_before(self.clock.now())).await?;
-        let totals = report.people.iter().map(|spending| spending.total);
-        Ok(totals.fold(Counts::default(), Counts::plus))
+        let hours = report.people.iter().flat_map(|spending| &spending.hours);
+        let lists = hours.filter(|hour| List::NAMES.contains(&hour.endpoint.as_str()));
+        Ok(lists.fold(Counts::default(), |sum, hour| sum.plus(hour.counts)))
     }
 }

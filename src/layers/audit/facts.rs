@@ -129,7 +129,8 @@ impl Facts {
             return;
         };
         let known = lists.recorder.known.group(id, self.organization).await;
-        // Whoever asks for a group of somebody else by number learns nothing of it from the trail.
+        // Whoever asks for a group of somebody else by number learns nothing of it from the trail: under an
+        // organization it must be known to be one of it, under a workspace to be seen there.
         let workspace = change.ids.workspace;
         let is_there = |group: &Group| match (&group.workspaces, workspace) {
             (Some(workspaces), Some(workspace)) => workspaces.contains(&workspace),

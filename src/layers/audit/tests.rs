@@ -247,14 +247,14 @@ async fn patches_that_failed_are_told_apart() {
 async fn what_a_group_known_by_its_name_alone_lost_and_got_is_still_told() {
     let setup = Setup::new();
     let short = Group::read(&json!({"id": 7, "name": "Design", "workspace_id": 3})).unwrap();
-    let fact = Fact::Group(None, Box::new(short));
-    setup
-        .store
-        .learn(vec![Learned {
-            at: Timestamp::UNIX_EPOCH,
-            fact,
-        }])
-        .await;
+    // The workspace's list told of it, and another one whose the workspace is.
+    let facts = [
+        Fact::Group(None, Box::new(short)),
+        Fact::Workspace(OrganizationId(1), WorkspaceId(3)),
+    ];
+    let at = Timestamp::UNIX_EPOCH;
+    let learned = facts.map(|fact| Learned { at, fact }).to_vec();
+    setup.store.learn(learned).await;
     let patch = json!({"op": "add", "path": "/users", "value": [6]});
     let answer = json!({"success": [patch], "failure": []});
     assert_snapshot!(setup.told(Method::PATCH, json!([patch]), 200, &answer).await, @r#"group.patch applied | in "Design": added 6 (before unknown) | BeforeUnknown"#);

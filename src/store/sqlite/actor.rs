@@ -3,8 +3,10 @@
 //! An actor is asked for by whatever a person has at hand: a name, an address, a number, the beginning of a
 //! fingerprint. Each way is an equality of its own, so that each finds its rows by an index.
 
+use serde_json::json;
 use sqlx::SqliteConnection;
 
+use crate::domain::ids::OrganizationId;
 use crate::store::StoreError;
 
 // A person has a handful of credentials. With more than this, the newest of them are found.
@@ -23,22 +25,27 @@ pub(super) enum Identifier {
     Credential(String),
 }
 
-/// The ways in which a row can be by `actor`: as it says itself, and by whom it belongs to.
+/// The ways in which a row can be by `actor`: as it says itself, and by whom it belongs to. What lists call
+/// people is looked up `within` these organizations alone: who may not read a name must not find by it either.
 pub(super) async fn resolve(
     connection: &mut SqliteConnection,
     actor: &str,
+    within: Option<&[OrganizationId]>,
 ) -> Result<Vec<Identifier>, StoreError> {
     let number: Option<i64> = actor.parse().ok();
+    let within = within.map(|within| json!(within).to_string());
     let known: Vec<(Option<String>, Option<i64>)> = sqlx::query_as(
         "SELECT credential_id, user_id FROM identities WHERE email = ?1 COLLATE NOCASE
          UNION SELECT credential_id, user_id FROM identities WHERE name = ?1 COLLATE NOCASE
          UNION SELECT credential_id, user_id FROM identities WHERE user_id = ?2
          UNION SELECT NULL, user_id FROM known_people WHERE name = ?1 COLLATE NOCASE
+             AND (?4 IS NULL OR organization_id IN (SELECT value FROM json_each(?4)))
          LIMIT ?3",
     )
     .bind(actor)
     .bind(number)
     .bind(MOST)
+    .bind(within)
     .fetch_all(&mut *connection)
     .await?;
 

@@ -3,11 +3,16 @@
 //! A few rows a group, found by index: the events before the time back to one that tells all; and, where
 //! something is still open, the events after it up to the first that does, else the newest knowledge.
 //! What they come to is [`replay`]'s to say.
+//!
+//! Anybody may ask for a group by any number, and be refused. So a number alone makes no group, and of one group
+//! no more than so many events are looked at: what lies behind them is not known.
 
 use jiff::Timestamp;
+use sqlx::AssertSqlSafe;
 
 use super::Reader;
 use super::learn::read_group;
+use super::query::ALL_ACTIONS;
 use crate::clock::rfc3339;
 use crate::domain::event::Event;
 use crate::domain::group::Member;
@@ -18,6 +23,12 @@ use crate::store::filter::{Cursor, Filter};
 
 /// How many events of a group are in memory at once, unless none of them tells all.
 const STEP: u32 = 16;
+
+/// How many events of a group are looked at, in each direction.
+const MOST: u32 = 4_096;
+
+/// In how many events of a number it is looked for one that found a group.
+const FIRST: u32 = 100;
 
 // Rows are in the order of their commits, and those that share one may have ended in another order.
 pub(super) const OUT_OF_ORDER: i64 = 1_000;
@@ -123,12 +134,15 @@ impl Reader {
         }
         let mut later = Vec::new();
         let after = Cursor::After(boundary.saturating_sub(OUT_OF_ORDER));
-        self.collect(&filter, after, &mut later, |event| {
-            let step = Step::of(event, id).filter(|_| is_ours(event) && is_later(event))?;
-            let enough = step.tells_all_before();
-            Some((step, enough))
-        })
-        .await?;
+        let all = self
+            .collect(&filter, after, &mut later, |event| {
+                let step = Step::of(event, id).filter(|_| is_ours(event) && is_later(event))?;
+                let enough = step.tells_all_before();
+                Some((step, enough))
+            })
+            .await?;
+        // Between the last step and the newest knowledge, others may lie that nobody looked at.
+        let known = if all { known } else { State::Unknown };
         Ok(replay::at(&earlier, &later, known))
     }
 
@@ -161,27 +175,28 @@ impl Reader {
         })
     }
 
-    // Steps from `cursor` on, up to the first that is enough.
+    // Steps from `cursor` on, up to the first that is enough. `false`: there are too many events up to it.
     async fn collect(
         &self,
         filter: &Filter,
         mut cursor: Cursor,
         steps: &mut Vec<Step>,
         step: impl Fn(&Event) -> Option<(Step, bool)>,
-    ) -> Result<(), StoreError> {
-        loop {
+    ) -> Result<bool, StoreError> {
+        for _ in 0..MOST / STEP {
             let page = self.next_events(filter, cursor, STEP).await?;
             for (step, enough) in page.events.iter().filter_map(&step) {
                 steps.push(step);
                 if enough {
-                    return Ok(());
+                    return Ok(true);
                 }
             }
             let Some(next) = page.next else {
-                return Ok(());
+                return Ok(true);
             };
             cursor = cursor.moved_to(next);
         }
+        Ok(false)
     }
 
     // The newest knowledge, and since when it is true.
@@ -205,13 +220,16 @@ impl Reader {
         })
     }
 
-    // Every group of which anything is known; from one to the next by index, however many rows each has.
-    async fn mentioned_groups(
+    // Every group of which anything is known; from one to the next by index, however many rows each has. A number
+    // that was only asked for is none: something must have been done to the group, or have found it. The first
+    // rows of a group tell, as a rule; where they do not, each kind of event is asked for what was done.
+    pub(super) async fn mentioned_groups(
         &self,
         organization: OrganizationId,
     ) -> Result<Vec<GroupId>, StoreError> {
-        let ids: Vec<i64> = sqlx::query_scalar(
+        let sql = format!(
             "WITH RECURSIVE
+             actions (value) AS ({ALL_ACTIONS}),
              alone (number) AS (
                  SELECT min(group_id) FROM audit_events
                  UNION ALL
@@ -224,18 +242,30 @@ impl Reader {
                  SELECT (SELECT min(group_id) FROM audit_event_groups WHERE group_id > number)
                  FROM several WHERE number IS NOT NULL
              )
-             SELECT number FROM alone WHERE number IS NOT NULL AND EXISTS
-                 (SELECT 1 FROM audit_events WHERE group_id = number AND organization_id = ?1)
+             SELECT number FROM alone WHERE number IS NOT NULL AND (
+                 EXISTS (
+                     SELECT 1 FROM (
+                         SELECT outcome, before FROM audit_events
+                         WHERE group_id = number AND organization_id = ?1 LIMIT {FIRST})
+                     WHERE outcome IN ('applied', 'partial') OR before IS NOT NULL)
+                 OR EXISTS (
+                     SELECT 1 FROM audit_events
+                     WHERE group_id = number AND organization_id = ?1 LIMIT 1 OFFSET {FIRST})
+                 AND EXISTS (
+                     SELECT 1 FROM actions CROSS JOIN audit_events e
+                     WHERE e.group_id = number AND e.organization_id = ?1
+                         AND e.action = actions.value AND e.outcome IN ('applied', 'partial')))
              UNION
              SELECT number FROM several WHERE number IS NOT NULL AND EXISTS
                  (SELECT 1 FROM audit_event_groups WHERE group_id = number AND organization_id = ?1)
              UNION
              SELECT group_id FROM known_groups WHERE organization_id = ?1
              ORDER BY 1",
-        )
-        .bind(organization.0)
-        .fetch_all(&self.pool)
-        .await?;
+        );
+        let ids: Vec<i64> = sqlx::query_scalar(AssertSqlSafe(sql))
+            .bind(organization.0)
+            .fetch_all(&self.pool)
+            .await?;
         Ok(ids.into_iter().map(GroupId).collect())
     }
 

@@ -3,8 +3,9 @@
 //! **Guarantee** (DESIGN §7): a page costs what it shows, not what the table holds, also where two values
 //! are frequent and never meet. The indexes of `0006_questions.sql` and `0007_meetings.sql` hold what is asked
 //! together as a row of equalities with `seq` behind it. Of a column that the filter leaves open, each value is
-//! asked for by itself: an organization's few, the dozen actions, the five outcomes. So every walk is along rows
-//! that match, in order, and stops at the limit; the page is the first of what the walks found.
+//! asked for by itself: an organization's few, the dozen actions, the five outcomes; and so is each organization of
+//! several. So every walk is along rows that match, in order, and stops at the limit; the page is the first of what
+//! the walks found.
 //!
 //! An `or`, such as a person's two credentials, is an *arm* of its own for each alternative. Where a group is
 //! asked for as well, what an actor is called in its rows is picked from all that its rows name: as many steps
@@ -64,7 +65,7 @@ const NAMELESS: &str = "[null,null,null";
 
 // The values of columns that a filter leaves open. From one action to the next by the index, however many
 // rows each has.
-const ALL_ACTIONS: &str = "SELECT min(action) FROM audit_events
+pub(super) const ALL_ACTIONS: &str = "SELECT min(action) FROM audit_events
     UNION ALL
     SELECT (SELECT min(action) FROM audit_events WHERE action > value) FROM actions WHERE value IS NOT NULL";
 const THESE_ACTIONS: &str = "SELECT value FROM json_each(";
@@ -168,7 +169,7 @@ async fn walk(
     limit: u32,
 ) -> Result<QueryBuilder<Sqlite>, StoreError> {
     let actors = match &filter.actor {
-        Some(actor) => Some(resolve(connection, actor).await?),
+        Some(actor) => Some(resolve(connection, actor, filter.within.as_deref()).await?),
         None => None,
     };
     let page = Page {
@@ -177,7 +178,8 @@ async fn walk(
         limit,
         order: cursor.order(),
     };
-    let arms = page.arms(actors);
+    let organizations = filter.organizations();
+    let arms = page.arms(actors, organizations.is_some());
 
     let mut query = QueryBuilder::new("WITH RECURSIVE actions (value) AS (");
     if filter.actions.is_empty() {
@@ -187,14 +189,16 @@ async fn walk(
         query.push_bind(json!(filter.actions).to_string()).push(")");
     }
     query.push(format_args!("), {OUTCOMES}"));
+    // A column, not an arm for each: SQLite takes 500 parts of a `UNION`, and a token may be for hundreds.
+    if let Some(organizations) = organizations {
+        query.push(", asked (organization) AS (SELECT value FROM json_each(");
+        query.push_bind(json!(organizations).to_string()).push("))");
+    }
     for (number, arm) in arms.iter().enumerate() {
         arm.push_people(&mut query, filter, number);
         arm.push_organizations(&mut query, filter, number);
     }
     query.push(", found (seq) AS (");
-    if arms.is_empty() {
-        query.push("SELECT 0 WHERE false");
-    }
     for (number, arm) in arms.iter().enumerate() {
         if number > 0 {
             query.push(" UNION ");
@@ -233,7 +237,8 @@ struct Page<'a> {
 struct Arm {
     table: Table,
     lead: Lead,
-    organization: Option<i64>,
+    /// Whether the filter says which organizations.
+    scoped: bool,
 }
 
 /// Where an arm's rows lie. A group is the one group of an event, or one of several.
@@ -256,21 +261,11 @@ enum Lead {
 // === impl Page ===
 
 impl Page<'_> {
-    fn arms(&self, actors: Option<Vec<Identifier>>) -> Vec<Arm> {
-        let Some(organizations) = self.filter.organizations() else {
-            return self.arms_of(None, actors);
-        };
-        organizations
-            .into_iter()
-            .flat_map(|id| self.arms_of(Some(id.0), actors.clone()))
-            .collect()
-    }
-
-    fn arms_of(&self, organization: Option<i64>, actors: Option<Vec<Identifier>>) -> Vec<Arm> {
+    fn arms(&self, actors: Option<Vec<Identifier>>, scoped: bool) -> Vec<Arm> {
         let arm = |table, lead| Arm {
             table,
             lead,
-            organization,
+            scoped,
         };
         match (self.filter.group.map(|id| id.0), actors) {
             (None, None) => vec![arm(Table::Events, Lead::Nothing)],
@@ -299,8 +294,11 @@ impl Page<'_> {
             _ => None,
         };
         // With nothing but an outcome, its own index has the order already.
-        let by_kind = arm.leads() || arm.organization.is_some() || !actions.is_empty();
+        let by_kind = arm.leads() || arm.scoped || !actions.is_empty();
         let mut open = Vec::new();
+        if arm.scoped {
+            open.push("asked".to_owned());
+        }
         if arm.asks_organizations() {
             open.push(format!("organizations_{number} place"));
         } else if arm.asks_people() {
@@ -327,14 +325,10 @@ impl Page<'_> {
         ));
         self.push_range(query);
         arm.push_lead(query, "place.who");
-        match (arm.organization, arm.asks_organizations()) {
-            (Some(id), _) => {
-                query.push(" AND e.organization_id = ").push_bind(id);
-            }
-            (None, true) => {
-                query.push(" AND e.organization_id IS place.organization");
-            }
-            (None, false) => {}
+        if arm.scoped {
+            query.push(" AND e.organization_id = asked.organization");
+        } else if arm.asks_organizations() {
+            query.push(" AND e.organization_id IS place.organization");
         }
         match one_action {
             Some(action) => {
@@ -447,7 +441,7 @@ impl Arm {
     }
 
     fn asks_organizations(&self) -> bool {
-        self.leads() && self.organization.is_none()
+        self.leads() && !self.scoped
     }
 
     fn push_lead(&self, query: &mut QueryBuilder<Sqlite>, who: &str) {
@@ -468,7 +462,7 @@ impl Arm {
         let index = match &self.lead {
             Lead::Meeting { .. } => "group_and_actor",
             Lead::One(equal) => equal.index(),
-            Lead::Nothing if self.organization.is_some() => "organization",
+            Lead::Nothing if self.scoped => "organization",
             Lead::Nothing if !filter.actions.is_empty() => "action",
             Lead::Nothing if filter.outcome.is_some() => "outcome",
             Lead::Nothing => return format!("{table} e NOT INDEXED"),

@@ -217,9 +217,15 @@ impl Reader {
         id: GroupId,
         within: Option<OrganizationId>,
     ) -> Result<Option<Group>, StoreError> {
+        // Where only a workspace's list told of it, it is of the organization that the workspace is of; such
+        // a list may name that one alone.
         let state: Option<Option<String>> = sqlx::query_scalar(
-            "SELECT state FROM known_groups
-             WHERE group_id = ?1 AND coalesce(organization_id, ?2) IS coalesce(?2, organization_id)",
+            "SELECT state FROM known_groups g
+             WHERE group_id = ?1 AND (?2 IS NULL OR organization_id = ?2
+                 OR organization_id IS NULL AND EXISTS (
+                     SELECT 1 FROM known_workspaces WHERE organization_id = ?2 AND workspace_id IN (
+                         SELECT value FROM json_each(g.state, '$.workspaces')
+                         UNION ALL SELECT g.state ->> '$.workspace_id')))",
         )
         .bind(id.0)
         .bind(within.map(|id| id.0))

@@ -21,7 +21,7 @@ use sqlx::AssertSqlSafe;
 
 use self::run::Run;
 use self::vouched::Vouched;
-pub(super) use self::vouched::entry;
+pub(super) use self::vouched::{entry, recorded};
 use super::Reader;
 use super::query::WHO;
 use crate::domain::row::{Broken, GENESIS, Link};

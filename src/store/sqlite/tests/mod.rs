@@ -4,6 +4,8 @@ mod anchor;
 mod commits;
 mod format;
 mod opening;
+mod past;
+mod proof;
 mod pruning;
 mod queries;
 mod redaction;

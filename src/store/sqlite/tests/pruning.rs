@@ -23,7 +23,7 @@ fn event(removal: &Removal) -> Draft {
 }
 
 /// Removes what came before so many seconds after noon.
-async fn prune(place: &Place, seconds: i64) -> Pruned {
+pub(super) async fn prune(place: &Place, seconds: i64) -> Pruned {
     let (store, _) = place.open().await;
     let pruned = store.prune(at(seconds), event).await.unwrap();
     store.close().await;

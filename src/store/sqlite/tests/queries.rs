@@ -5,9 +5,11 @@ use sqlx::Execute as _;
 use super::*;
 use crate::domain::action::{Action, Outcome};
 use crate::domain::diff::{Change, Kind};
+use crate::domain::event::Actor;
 use crate::domain::ids::{EventId, OrganizationId};
+use crate::store::Fact;
 use crate::store::filter::{Cursor, Filter};
-use crate::store::suite::at;
+use crate::store::suite::{at, group, news};
 
 /// The numbers of the events that match.
 async fn found(store: &SqliteStore, filter: Filter) -> Vec<i64> {
@@ -178,6 +180,69 @@ async fn an_actor_is_found_by_what_became_known_later() {
     let page = store.reader().events(&by("bea"), None, 1).await.unwrap();
     assert_eq!(page.events[0].actor.name.as_deref(), Some("Bea"));
     assert_eq!(page.events[0].actor.user_id, Some(UserId(5)));
+}
+
+#[tokio::test]
+async fn a_name_that_only_another_organization_told_finds_nothing_within_this_one() {
+    let place = Place::new();
+    let (store, _) = place.open().await;
+    let mut draft = applied(intent(0));
+    draft.intent.actor = Actor {
+        user_id: Some(UserId(6)),
+        ..Actor::default()
+    };
+    store.complete(draft, vec![]).await.unwrap();
+    let told = |organization, name| {
+        let group = Box::new(group(70 + organization, "Sales", &[(6, name)]));
+        news(0, Fact::Group(Some(OrganizationId(organization)), group))
+    };
+    let learned = vec![told(1, "Bob"), told(2, "Robert")];
+    store.learn(learned).await;
+    store.check().await.unwrap();
+    let within = |actor, organizations: &[i64]| Filter {
+        within: Some(organizations.iter().copied().map(OrganizationId).collect()),
+        ..by(actor)
+    };
+    assert_eq!(found(&store, by("Robert")).await, [1]);
+    assert_eq!(found(&store, within("bob", &[1])).await, [1]);
+    assert_eq!(found(&store, within("Robert", &[1, 2])).await, [1]);
+    assert_eq!(found(&store, within("Robert", &[1])).await, [0; 0]);
+}
+
+#[tokio::test]
+async fn many_organizations_and_all_that_an_actor_may_be_called_are_one_statement() {
+    let place = Place::new();
+    let store = three(&place).await;
+    for n in 0..32 {
+        let ann = Person {
+            user_id: Some(UserId(5)),
+            email: Some("ann@acme.example".into()),
+            name: Some("Ann".into()),
+        };
+        store.remember(&credential(n), &ann, at(9)).await.unwrap();
+    }
+    let many = |actor: &str| Filter {
+        within: Some((1..=40).map(OrganizationId).collect()),
+        ..by(actor)
+    };
+    let of_group = Filter {
+        group: Some(GroupId(7)),
+        ..many("ann@acme.example")
+    };
+    assert_eq!(found(&store, many("ann@acme.example")).await, [3, 1]);
+    assert_eq!(found(&store, of_group).await, [3, 1]);
+    assert_eq!(found(&store, many("cdcd")).await, [2]);
+    let mut raw = place.raw().await;
+    let steps = plan(&mut raw, &many("ann@acme.example")).await;
+    let walks = steps.iter().filter(|step| {
+        step.contains("USING COVERING INDEX audit_events_by_")
+            && step.contains("=? AND organization_id=? AND action=? AND outcome=? AND rowid")
+    });
+    assert_eq!(walks.count(), 34, "one for each identifier\n{steps:#?}");
+}
+
+fn credential(n: u8) -> String {
+    hex::encode([n; 32])
 }
 
 #[tokio::test]

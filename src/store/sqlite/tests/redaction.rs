@@ -12,7 +12,7 @@ use crate::domain::row::Broken;
 use crate::store::suite::{ORG, at, group, news, seen};
 use crate::store::{Fact, Seen};
 
-const ANN: UserId = UserId(7_000_005);
+pub(super) const ANN: UserId = UserId(7_000_005);
 const NAME: &str = "Ann Müller";
 const EMAIL: &str = "ann.mueller@acme.example";
 
@@ -21,7 +21,7 @@ fn credential(n: u8) -> String {
 }
 
 /// A trail of six in which Ann acts, is added, stands in texts, and is known everywhere.
-async fn place() -> Place {
+pub(super) async fn place() -> Place {
     let place = Place::new();
     let (store, _) = place.open().await;
     let person = Person {
@@ -89,7 +89,7 @@ fn operator() -> Operator {
     }
 }
 
-async fn redact(place: &Place, user: UserId) -> Result<Redacted, RedactError> {
+pub(super) async fn redact(place: &Place, user: UserId) -> Result<Redacted, RedactError> {
     let (store, _) = place.open().await;
     let mentions = store.reader().mentions(user).await.unwrap();
     let event = |rows, digest: String| {

@@ -5,6 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use futures_util::TryStreamExt as _;
 use serde::Deserialize;
 use sha2::{Digest as _, Sha256};
+use sqlx::SqliteConnection;
 
 use super::{Fault, Reader};
 use crate::store::StoreError;
@@ -80,12 +81,8 @@ impl Vouched {
                         hash,
                     });
                 }
-            } else {
-                let found = digests.remove(&event).unwrap_or_default().finalize();
-                let said = serde_json::from_str::<Replaced>(after);
-                if !said.is_ok_and(|said| said.digest == hex::encode(found)) {
-                    vouched.forged.insert(event);
-                }
+            } else if !says(after, digests.remove(&event).unwrap_or_default()) {
+                vouched.forged.insert(event);
             }
         }
         // What is left has no event.
@@ -115,6 +112,38 @@ impl Vouched {
         let event = self.prunes.iter().find(wrong)?.event;
         Some(Fault::Pruned { seq, event })
     }
+}
+
+/// Whether the event `event` recorded the entries that its redaction has now. That it is what was written,
+/// its own row tells.
+pub(in crate::store::sqlite) async fn recorded(
+    connection: &mut SqliteConnection,
+    event: i64,
+) -> Result<bool, StoreError> {
+    let after: Option<Option<String>> = sqlx::query_scalar(
+        "SELECT after FROM audit_events WHERE seq = ? AND action = 'tollgate.redact'",
+    )
+    .bind(event)
+    .fetch_optional(&mut *connection)
+    .await?;
+    let Some(after) = after.flatten() else {
+        return Ok(false);
+    };
+    let mut digest = Sha256::default();
+    let mut rows = sqlx::query_as::<_, (i64, String, String)>(
+        "SELECT seq, commitments, content_hash FROM audit_redactions WHERE redaction_seq = ? ORDER BY seq",
+    )
+    .bind(event)
+    .fetch(connection);
+    while let Some((seq, commitments, content)) = rows.try_next().await? {
+        digest.update(entry(seq, &commitments, &content));
+    }
+    Ok(says(&after, digest))
+}
+
+fn says(after: &str, digest: Sha256) -> bool {
+    let said = serde_json::from_str::<Replaced>(after);
+    said.is_ok_and(|said| said.digest == hex::encode(digest.finalize()))
 }
 
 /// An entry of a redaction as it enters the digest that the event records.
