@@ -81,6 +81,20 @@ pub struct Actor {
     pub on_behalf_of: Option<String>,
 }
 
+impl Actor {
+    /// The best that is known of who it was, for people.
+    #[must_use]
+    pub fn best_name(&self) -> Option<String> {
+        let short = |id: &String| id.chars().take(12).collect();
+        self.name
+            .clone()
+            .or_else(|| self.email.clone())
+            .or_else(|| self.user_id.map(|id| format!("user {id}")))
+            .or_else(|| self.tool.clone())
+            .or_else(|| self.credential_id.as_ref().map(short))
+    }
+}
+
 /// From where a change was asked for.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct Source {

@@ -90,19 +90,6 @@ pub(super) fn time(stored: &str, relative: bool) -> Markup {
     }
 }
 
-/// What is best said of who it was.
-pub(super) fn name_of(actor: &Actor) -> String {
-    let short = |id: &String| id.chars().take(12).collect();
-    actor
-        .name
-        .clone()
-        .or_else(|| actor.email.clone())
-        .or_else(|| actor.user_id.map(|id| format!("user {id}")))
-        .or_else(|| actor.tool.clone())
-        .or_else(|| actor.credential_id.as_ref().map(short))
-        .unwrap_or_else(|| "somebody elsewhere".to_owned())
-}
-
 /// What finds all that somebody did: the surest that is known of them.
 pub(super) fn found_by(actor: &Actor) -> Option<String> {
     let number = actor.user_id.map(|id| id.to_string());
@@ -119,7 +106,9 @@ pub(super) fn who(event: &Event) -> Markup {
 
 /// The same of somebody of whom there is no whole event.
 pub(super) fn by(actor: &Actor) -> Markup {
-    let name = name_of(actor);
+    // Of what was noticed in a list, nobody here knows who did it.
+    let name = actor.best_name();
+    let name = name.unwrap_or_else(|| "somebody elsewhere".to_owned());
     html! {
         @match found_by(actor) {
             Some(found) => a.who href=(link("/", &[("actor", &found)])) { (name) },

@@ -100,15 +100,7 @@ pub(super) fn who(event: &Event) -> String {
 
 fn named(event: &Event, with: &str) -> String {
     let actor = &event.actor;
-    let short = |id: &String| id.chars().take(12).collect();
-    let name = actor
-        .name
-        .clone()
-        .or_else(|| actor.email.clone())
-        .or_else(|| actor.user_id.map(|id| format!("user {id}")))
-        .or_else(|| actor.tool.clone())
-        .or_else(|| actor.credential_id.as_ref().map(short))
-        .unwrap_or_else(|| "-".to_owned());
+    let name = actor.best_name().unwrap_or_else(|| "-".to_owned());
     let who = match &actor.on_behalf_of {
         Some(person) => format!("{name}{with} for {person}"),
         None => format!("{name}{with}"),
