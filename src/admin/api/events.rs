@@ -44,10 +44,11 @@ pub(in crate::admin) struct Which {
     pub(in crate::admin) until: Option<String>,
     /// Only with this text in the sentence, the path or a name, in any case.
     pub(in crate::admin) q: Option<String>,
-    /// Where to go on: the `next` of the page before.
+    /// Where to go on, where an answer has pages.
+    #[param(ignore)]
     pub(in crate::admin) cursor: Option<String>,
-    /// At most this many; 50 if nothing is said.
-    #[param(minimum = 1, maximum = 1000)]
+    /// At most this many, where an answer has pages.
+    #[param(ignore)]
     #[serde(default, deserialize_with = "filled")]
     pub(in crate::admin) limit: Option<u32>,
     /// What to write, where there is a choice.
@@ -222,7 +223,11 @@ pub(super) fn time(
     path = "/api/events",
     operation_id = "list_events",
     tag = "trail",
-    params(Which),
+    params(
+        Which,
+        ("cursor" = Option<String>, Query, description = "Where to go on: the `next` of the page before"),
+        ("limit" = Option<u32>, Query, minimum = 1, maximum = 1000, description = "At most this many; 50 if nothing is said"),
+    ),
     responses(
         (status = 200, body = Events),
         (status = "default", body = Problem, content_type = "application/problem+json"),

@@ -57,7 +57,11 @@ struct Tail {
     path = "/api/events/stream",
     operation_id = "stream_events",
     tag = "trail",
-    params(Which, ("Last-Event-ID" = Option<i64>, Header, description = "The last `id` that was seen")),
+    params(
+        Which,
+        ("cursor" = Option<String>, Query, description = "The last `id` that was seen"),
+        ("Last-Event-ID" = Option<i64>, Header, description = "The same, as browsers say it"),
+    ),
     responses(
         (status = 200, body = Event, content_type = "text/event-stream"),
         (status = "default", body = Problem, content_type = "application/problem+json"),
