@@ -4,13 +4,16 @@
 //! it, and never queued. A slot is free again when the answer's *body* has ended, so that slow readers
 //! count for as long as they read.
 
+use std::future::Future;
+use std::pin::Pin;
 use std::sync::Arc;
-use std::task::{Context, Poll};
+use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
-use futures_util::future::BoxFuture;
+use futures_util::future::{Either, Ready, ready as at_once};
 use http_body::Body as _;
-use tokio::sync::Semaphore;
+use pin_project_lite::pin_project;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tower::{Layer, Service};
 use tower_http::timeout::TimeoutBody;
 
@@ -60,11 +63,11 @@ impl<S> Layer<S> for LimitLayer {
 
 impl<S> Service<Received> for Limit<S>
 where
-    S: Service<Received, Response = Answer, Error = ProxyError, Future: Send + 'static>,
+    S: Service<Received, Response = Answer, Error = ProxyError>,
 {
     type Response = Answer;
     type Error = ProxyError;
-    type Future = BoxFuture<'static, Result<Answer, ProxyError>>;
+    type Future = Either<Admitted<S::Future>, Ready<Result<Answer, ProxyError>>>;
 
     fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), ProxyError>> {
         self.inner.poll_ready(cx)
@@ -72,7 +75,7 @@ where
 
     fn call(&mut self, mut received: Received) -> Self::Future {
         let Ok(permit) = Arc::clone(&self.layer.slots).try_acquire_owned() else {
-            return Box::pin(async { Err(ProxyError::Overloaded) });
+            return Either::Right(at_once(Err(ProxyError::Overloaded)));
         };
         if !received.request.body().is_end_stream() {
             let timeout = self.layer.body_timeout;
@@ -80,8 +83,32 @@ where
                 .request
                 .map(|body| Body::boxed(TimeoutBody::new(timeout, body)));
         }
-        let answer = self.inner.call(received);
-        Box::pin(async move { Ok(answer.await?.map(|body| body.holding(permit))) })
+        Either::Left(Admitted {
+            answer: self.inner.call(received),
+            permit: Some(permit),
+        })
+    }
+}
+
+pin_project! {
+    /// A request that has a slot, until its answer's body takes that over.
+    pub struct Admitted<F> {
+        #[pin]
+        answer: F,
+        permit: Option<OwnedSemaphorePermit>,
+    }
+}
+
+impl<F: Future<Output = Result<Answer, ProxyError>>> Future for Admitted<F> {
+    type Output = Result<Answer, ProxyError>;
+
+    fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
+        let this = self.project();
+        let answer = ready!(this.answer.poll(cx))?;
+        Poll::Ready(Ok(match this.permit.take() {
+            Some(permit) => answer.map(|body| body.holding(permit)),
+            None => answer,
+        }))
     }
 }
 

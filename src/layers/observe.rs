@@ -5,15 +5,18 @@
 //! credential, body or personal data; codes in the path stand as keyed hashes.
 
 use std::convert::Infallible;
+use std::future::Future;
+use std::pin::Pin;
 use std::sync::Arc;
-use std::task::{Context, Poll};
+use std::task::{Context, Poll, ready};
 
-use futures_util::future::BoxFuture;
 use http::header::CONTENT_LENGTH;
-use http::{HeaderMap, HeaderName, Method, Request, Response, StatusCode};
+use http::{HeaderMap, HeaderName, HeaderValue, Method, Request, Response, StatusCode, Uri};
+use pin_project_lite::pin_project;
 use tokio::time::Instant;
 use tower::{Layer, Service};
 use tracing::Instrument as _;
+use tracing::instrument::Instrumented;
 
 use super::{Answer, CACHE_STATUS, EVENT_ID, Origin, Peer, REQUEST_ID, Received, RequestId};
 use crate::body::{Body, End};
@@ -73,11 +76,11 @@ impl<S> Layer<S> for ObserveLayer {
 
 impl<S> Service<Request<Body>> for Observe<S>
 where
-    S: Service<Received, Response = Answer, Error = Infallible, Future: Send + 'static>,
+    S: Service<Received, Response = Answer, Error = Infallible>,
 {
     type Response = Response<Body>;
     type Error = Infallible;
-    type Future = BoxFuture<'static, Result<Response<Body>, Infallible>>;
+    type Future = Observed<S::Future>;
 
     fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), Infallible>> {
         self.inner.poll_ready(cx)
@@ -102,48 +105,70 @@ where
         let watched = Watched {
             shared: Arc::clone(&self.shared),
             method: request.method().clone(),
-            path: request.uri().path().to_owned(),
+            uri: request.uri().clone(),
             started,
             served: self.shared.traces.serve(&mut request),
-            request_id: request_id.clone(),
+            request_id,
         };
         watched.shared.metrics.request_started();
-        let span = tracing::info_span!("request", request_id = %request_id);
-        // Not in the future: the metric is taken back also if nobody ever polls it.
-        let ongoing = Ongoing(Some(watched));
-        let answer = self
-            .inner
-            .call(Received { request, origin })
-            .instrument(span.clone());
-        Box::pin(async move {
-            let mut answer = answer.await?;
-            answer.headers_mut().insert(REQUEST_ID, request_id.header());
-            let Some(watched) = ongoing.answered() else {
-                return Ok(answer);
-            };
-            let answered = Answered::of(&answer);
-            watched.shared.metrics.request_answered(
-                &watched.method,
-                answered.status,
-                answered.way,
-                watched.started.elapsed(),
-            );
-            let length = last(answer.headers(), &CONTENT_LENGTH);
-            Ok(answer.map(|body| {
-                body.on_end(move |mut end| {
-                    // What was announced is out: a server asks a body for no more than that.
-                    end.complete |= length == Some(end.bytes.to_string());
-                    let _entered = span.enter();
-                    watched.ended(&answered, end);
-                })
-            }))
-        })
+        let span = tracing::info_span!("request", request_id = %watched.request_id);
+        let answer = span.in_scope(|| self.inner.call(Received { request, origin }));
+        Observed {
+            answer: answer.instrument(span),
+            ongoing: Ongoing(Some(watched)),
+        }
     }
 }
 
-fn last(headers: &HeaderMap, name: &HeaderName) -> Option<String> {
-    let value = headers.get_all(name).iter().next_back()?;
-    value.to_str().ok().map(str::to_owned)
+pin_project! {
+    /// An answer whose body will be watched.
+    pub struct Observed<F> {
+        #[pin]
+        answer: Instrumented<F>,
+        // From the call on: the metric is taken back also if nobody ever polls this.
+        ongoing: Ongoing,
+    }
+}
+
+impl<F: Future<Output = Result<Answer, Infallible>>> Future for Observed<F> {
+    type Output = Result<Response<Body>, Infallible>;
+
+    fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
+        let mut this = self.project();
+        let mut answer = ready!(this.answer.as_mut().poll(cx))?;
+        let Some(watched) = this.ongoing.0.take() else {
+            return Poll::Ready(Ok(answer));
+        };
+        answer
+            .headers_mut()
+            .insert(REQUEST_ID, watched.request_id.header());
+        let answered = Answered::of(&answer);
+        watched.shared.metrics.request_answered(
+            &watched.method,
+            answered.status,
+            answered.way,
+            watched.started.elapsed(),
+        );
+        let length = last(answer.headers(), &CONTENT_LENGTH);
+        let length: Option<u64> = length.and_then(|length| length.to_str().ok()?.parse().ok());
+        let span = this.answer.span().clone();
+        Poll::Ready(Ok(answer.map(|body| {
+            body.on_end(move |mut end| {
+                // What was announced is out: a server asks a body for no more than that.
+                end.complete |= length == Some(end.bytes);
+                let _entered = span.enter();
+                watched.ended(&answered, end);
+            })
+        })))
+    }
+}
+
+fn last<'a>(headers: &'a HeaderMap, name: &HeaderName) -> Option<&'a HeaderValue> {
+    headers.get_all(name).iter().next_back()
+}
+
+fn text(value: Option<&HeaderValue>) -> Option<&str> {
+    value?.to_str().ok()
 }
 
 // What our own `Cache-Status` says, in one word.
@@ -166,8 +191,8 @@ fn way(cache: Option<&str>) -> Way {
 struct Answered {
     status: StatusCode,
     way: Way,
-    cache: Option<String>,
-    event: Option<String>,
+    cache: Option<HeaderValue>,
+    event: Option<HeaderValue>,
 }
 
 impl Answered {
@@ -175,9 +200,9 @@ impl Answered {
         let cache = last(answer.headers(), &CACHE_STATUS);
         Self {
             status: answer.status(),
-            way: way(cache.as_deref()),
-            cache,
-            event: last(answer.headers(), &EVENT_ID),
+            way: way(text(cache)),
+            cache: cache.cloned(),
+            event: last(answer.headers(), &EVENT_ID).cloned(),
         }
     }
 }
@@ -186,13 +211,23 @@ impl Answered {
 struct Watched {
     shared: Arc<Shared>,
     method: Method,
-    path: String,
+    uri: Uri,
     started: Instant,
     served: Option<Served>,
     request_id: RequestId,
 }
 
 impl Watched {
+    // Without a label, which says which tool it is and not what it asks for; that stands in the trail.
+    fn path(&self) -> &str {
+        let path = self.uri.path();
+        let labelled = path.strip_prefix("/~");
+        match labelled.and_then(|labelled| labelled.find('/').map(|end| &labelled[end..])) {
+            Some(rest) => rest,
+            None => path,
+        }
+    }
+
     fn ended(mut self, answered: &Answered, end: End) {
         self.shared.metrics.request_ended();
         let is_logged = tracing::enabled!(tracing::Level::INFO);
@@ -201,11 +236,11 @@ impl Watched {
             return;
         }
         let duration_ms = u64::try_from(self.started.elapsed().as_millis()).unwrap_or(u64::MAX);
-        let path = redact::path(&self.shared.key, &self.method, label_hidden(&self.path));
+        let path = redact::path(&self.shared.key, &self.method, self.path());
         if is_logged {
             let trace_id = served.as_ref().map(Served::trace_id);
             let (method, status) = (&self.method, answered.status.as_u16());
-            let (cache, event) = (answered.cache.as_deref(), answered.event.as_deref());
+            let (cache, event) = (text(answered.cache.as_ref()), text(answered.event.as_ref()));
             let cut = if end.complete { "" } else { ", cut off" };
             tracing::info!(
                 %method, path = %path, status, duration_ms, bytes = end.bytes, complete = end.complete, cache, event,
@@ -219,7 +254,7 @@ impl Watched {
     fn given_up(mut self) {
         self.shared.metrics.request_ended();
         let served = self.served.take();
-        let path = redact::path(&self.shared.key, &self.method, label_hidden(&self.path));
+        let path = redact::path(&self.shared.key, &self.method, self.path());
         let method = &self.method;
         let trace_id = served.as_ref().map(Served::trace_id);
         tracing::info!(
@@ -240,35 +275,18 @@ impl Watched {
         served.ended(traces::Outcome {
             method: &self.method,
             path,
-            route: endpoint::route(&self.method, label_hidden(&self.path)),
+            route: endpoint::route(&self.method, self.path()),
             request_id: self.request_id.as_str(),
             status: answered.map(|answered| answered.status),
             cache: answered.map_or(Way::Own, |answered| answered.way).as_str(),
-            event: answered.and_then(|answered| answered.event.as_deref()),
+            event: answered.and_then(|answered| text(answered.event.as_ref())),
             complete,
         });
     }
 }
 
-// A label says which tool it is, not what it asks for; it stands in the trail.
-fn label_hidden(path: &str) -> &str {
-    match path
-        .strip_prefix("/~")
-        .and_then(|labelled| labelled.find('/').map(|end| &labelled[end..]))
-    {
-        Some(rest) => rest,
-        None => path,
-    }
-}
-
 /// A request without an answer yet.
 struct Ongoing(Option<Watched>);
-
-impl Ongoing {
-    fn answered(mut self) -> Option<Watched> {
-        self.0.take()
-    }
-}
 
 impl Drop for Ongoing {
     fn drop(&mut self) {

@@ -6,13 +6,14 @@
 use std::any::Any;
 use std::convert::Infallible;
 use std::error::Error as _;
-use std::panic::AssertUnwindSafe;
-use std::task::{Context, Poll};
+use std::future::Future;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::pin::Pin;
+use std::task::{Context, Poll, ready};
 
-use futures_util::FutureExt as _;
-use futures_util::future::BoxFuture;
 use http::header::{CONTENT_TYPE, HeaderValue, RETRY_AFTER};
 use http::{Response, StatusCode};
+use pin_project_lite::pin_project;
 use tower::{Layer, Service};
 
 use super::{Answer, EVENT_ID, QUOTA_REMAINING, QUOTA_RESETS_IN, Received, RequestId};
@@ -43,14 +44,11 @@ impl<S> Layer<S> for RescueLayer {
 
 impl<S> Service<Received> for Rescue<S>
 where
-    S: Service<Received, Response = Answer, Error = ProxyError, Future: Send + 'static>
-        + Clone
-        + Send
-        + 'static,
+    S: Service<Received, Response = Answer, Error = ProxyError>,
 {
     type Response = Answer;
     type Error = Infallible;
-    type Future = BoxFuture<'static, Result<Answer, Infallible>>;
+    type Future = Rescued<S::Future>;
 
     fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), Infallible>> {
         // Nothing inside is ever unready for good; an error shows again in `call`.
@@ -59,27 +57,49 @@ where
 
     fn call(&mut self, received: Received) -> Self::Future {
         let id = received.origin.request_id.clone();
-        // Called inside the future, so that a panic in a layer's `call` is caught as well. The service
-        // that was polled ready goes along; its clone waits here.
-        let next = self.inner.clone();
-        let mut inner = std::mem::replace(&mut self.inner, next);
-        let answer = AssertUnwindSafe(async move { inner.call(received).await }).catch_unwind();
-        Box::pin(async move {
-            let error = match answer.await {
-                Ok(Ok(answer)) => return Ok(answer),
-                Ok(Err(error)) => error,
-                Err(panic) => {
-                    tracing::error!(
-                        panic = message(panic.as_ref()),
-                        "A request made the gateway panic"
-                    );
-                    ProxyError::Internal
-                }
-            };
-            log(&error);
-            Ok(answer_for(&error, &id))
-        })
+        // The layers inside hold nothing that one of them could leave half done.
+        let called = catch_unwind(AssertUnwindSafe(|| self.inner.call(received)));
+        let (answer, failed) = match called {
+            Ok(answer) => (Some(answer), None),
+            Err(panic) => (None, Some(panicked(panic.as_ref()))),
+        };
+        Rescued { answer, failed, id }
     }
+}
+
+pin_project! {
+    /// An answer that there will be.
+    pub struct Rescued<F> {
+        // `None` where the call itself panicked.
+        #[pin]
+        answer: Option<F>,
+        failed: Option<ProxyError>,
+        id: RequestId,
+    }
+}
+
+impl<F: Future<Output = Result<Answer, ProxyError>>> Future for Rescued<F> {
+    type Output = Result<Answer, Infallible>;
+
+    fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
+        let this = self.project();
+        let result = match this.answer.as_pin_mut() {
+            Some(answer) => match catch_unwind(AssertUnwindSafe(|| answer.poll(cx))) {
+                Ok(polled) => ready!(polled),
+                Err(panic) => Err(panicked(panic.as_ref())),
+            },
+            None => Err(this.failed.take().unwrap_or(ProxyError::Internal)),
+        };
+        Poll::Ready(Ok(result.unwrap_or_else(|error| {
+            log(&error);
+            answer_for(&error, this.id)
+        })))
+    }
+}
+
+fn panicked(panic: &(dyn Any + Send)) -> ProxyError {
+    tracing::error!(panic = message(panic), "A request made the gateway panic");
+    ProxyError::Internal
 }
 
 /// The answer that tells a caller of `error`.

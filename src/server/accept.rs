@@ -5,18 +5,20 @@
 
 use std::convert::Infallible;
 use std::net::SocketAddr;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::task::{Context, Waker};
 use std::time::Duration;
 
+use futures_util::future::Either;
 use http::{Request, Response};
 use hyper::body::Incoming;
-use hyper::service::service_fn;
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
 use hyper_util::server::conn::auto::Builder;
 use hyper_util::server::graceful::GracefulShutdown;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
+use tower::util::Oneshot;
 use tower::{Service, ServiceExt as _};
 
 use super::opening::Opening;
@@ -76,14 +78,9 @@ impl Server {
             let Some((stream, peer, slot)) = accepted else {
                 continue;
             };
-            let service = serve(peer);
+            let stream = TokioIo::new(Opening::new(stream, limits.header_timeout));
             let connection = builder
-                .serve_connection(
-                    TokioIo::new(Opening::new(stream, limits.header_timeout)),
-                    service_fn(move |request: Request<Incoming>| {
-                        service.clone().oneshot(request.map(Body::from))
-                    }),
-                )
+                .serve_connection(stream, PerConnection(Mutex::new(serve(peer))))
                 .into_owned();
             let connection = graceful.watch(connection);
             let cut = cut.clone();
@@ -104,6 +101,33 @@ impl Server {
             tracing::warn!("Some answers were cut off: limits.shutdown_grace is over");
         }
         cut.cancel();
+    }
+}
+
+/// The service of one connection. Its requests are handed to it one after the other, so it is neither cloned
+/// for each of them nor waited for.
+struct PerConnection<S>(Mutex<S>);
+
+// === impl PerConnection ===
+
+impl<S> hyper::service::Service<Request<Incoming>> for PerConnection<S>
+where
+    S: Service<Request<Body>, Response = Response<Body>, Error = Infallible> + Clone,
+{
+    type Response = Response<Body>;
+    type Error = Infallible;
+    type Future = Either<S::Future, Oneshot<S, Request<Body>>>;
+
+    fn call(&self, request: Request<Incoming>) -> Self::Future {
+        let request = request.map(Body::from);
+        let mut service = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        // Nobody is woken: what is not ready is left to a clone, which waits by itself.
+        let mut nobody = Context::from_waker(Waker::noop());
+        if service.poll_ready(&mut nobody).is_ready() {
+            Either::Left(service.call(request))
+        } else {
+            Either::Right(service.clone().oneshot(request))
+        }
     }
 }
 
