@@ -37,7 +37,7 @@ use crate::domain::action::{Action, Outcome};
 use crate::domain::caller::Key;
 use crate::domain::checkpoint::SigningKey;
 use crate::domain::endpoint::Touches;
-use crate::layers::Peer;
+use crate::layers::Inbound;
 use crate::layers::audit::{RECENT, Recent, Recorder, Turns};
 use crate::layers::cache::CacheLayer;
 use crate::ledger::Keeper;
@@ -416,13 +416,10 @@ async fn prune(store: SqliteStore, retention: (Retention, Clock), stop: Cancella
 fn told(
     proxy: Proxy,
     peer: SocketAddr,
-) -> MapRequest<Proxy, impl FnMut(Request<Body>) -> Request<Body> + Clone> {
+) -> MapRequest<Proxy, impl FnMut(Request<Body>) -> Inbound + Clone> {
     proxy
         .clone()
-        .map_request(move |mut request: Request<Body>| {
-            request.extensions_mut().insert(Peer(peer));
-            request
-        })
+        .map_request(move |request| Inbound { peer, request })
 }
 
 // The admin side's routes, as what a server serves to a peer.

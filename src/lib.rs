@@ -37,6 +37,7 @@ pub mod quota;
 pub mod repeatable;
 pub mod secret_file;
 pub mod server;
+mod shelf;
 pub mod shutdown;
 pub mod simulator;
 pub mod stack;

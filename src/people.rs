@@ -129,7 +129,7 @@ impl People {
             }
         }
         let mut person = known.map(|(person, _)| person).unwrap_or_default();
-        person.email = person.email.or_else(|| caller.email.clone());
+        person.email = person.email.or_else(|| caller.credential.email());
         person
     }
 

@@ -17,7 +17,6 @@ mod freshness;
 mod pace;
 mod reading;
 mod seat;
-mod shelf;
 mod standing;
 #[cfg(test)]
 pub(crate) mod testing;
@@ -27,6 +26,7 @@ mod tests;
 use std::sync::Arc;
 use std::time::Duration;
 
+use foldhash::quality::RandomState;
 use moka::policy::EvictionPolicy;
 use moka::sync::Cache;
 use tokio::time::Instant;
@@ -37,7 +37,6 @@ pub use self::pace::{Pace, SPACED, Spacing};
 pub use self::reading::{Exhausted, Reading};
 use self::seat::Account;
 pub use self::seat::{Pass, Seat};
-use self::shelf::Shelf;
 pub use self::standing::{Heard, Priority, Stance};
 use crate::clock::Clock;
 use crate::domain::caller::Fingerprint;
@@ -45,6 +44,7 @@ use crate::domain::ids::{OrganizationId, UserId, WorkspaceId};
 use crate::domain::label::Label;
 pub use crate::domain::usage::Pool;
 use crate::domain::usage::{Left, Usage, Use};
+use crate::shelf::Shelf;
 
 /// See the [module](self). Cloning shares it.
 #[derive(Clone, Debug)]
@@ -53,11 +53,11 @@ pub struct Quota(Arc<Inner>);
 #[derive(Debug)]
 struct Inner {
     settings: Settings,
-    seats: Cache<(Fingerprint, Pool), Arc<Seat>>,
+    seats: Table<(Fingerprint, Pool), Arc<Seat>>,
     accounts: Arc<Accounts>,
     spacings: Shelf<Fingerprint, Spacing>,
-    people: Cache<Fingerprint, UserId>,
-    workspaces: Cache<WorkspaceId, OrganizationId>,
+    people: Table<Fingerprint, UserId>,
+    workspaces: Table<WorkspaceId, OrganizationId>,
     book: Arc<Book>,
 }
 
@@ -423,7 +423,9 @@ impl Default for Quota {
     }
 }
 
-fn table<K, V>() -> Cache<K, V>
+type Table<K, V> = Cache<K, V, RandomState>;
+
+fn table<K, V>() -> Table<K, V>
 where
     K: std::hash::Hash + Eq + Send + Sync + 'static,
     V: Clone + Send + Sync + 'static,
@@ -432,5 +434,5 @@ where
     Cache::builder()
         .max_capacity(MOST)
         .eviction_policy(EvictionPolicy::lru())
-        .build()
+        .build_with_hasher(RandomState::default())
 }

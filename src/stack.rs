@@ -3,7 +3,7 @@
 use std::convert::Infallible;
 use std::sync::Arc;
 
-use http::{Request, Response};
+use http::Response;
 use tower::ServiceBuilder;
 use tower::util::BoxCloneSyncService;
 
@@ -24,14 +24,14 @@ use crate::layers::observe::ObserveLayer;
 use crate::layers::pace::PaceLayer;
 use crate::layers::quota::QuotaLayer;
 use crate::layers::rescue::RescueLayer;
-use crate::layers::{Answer, Call};
+use crate::layers::{Answer, Call, Inbound};
 use crate::metrics::Metrics;
 use crate::quota::Quota;
 use crate::traces::Traces;
 use crate::upstream::Upstream;
 
 /// What the server serves.
-pub type Proxy = BoxCloneSyncService<Request<Body>, Response<Body>, Infallible>;
+pub type Proxy = BoxCloneSyncService<Inbound, Response<Body>, Infallible>;
 
 /// What the layers work with, and share.
 pub struct Parts {

@@ -25,7 +25,7 @@ use tower::util::BoxCloneSyncService;
 
 use crate::body::Body;
 use crate::clock::Clock;
-use crate::domain::caller::{Caller, Credential, Key};
+use crate::domain::caller::{Caller, Key};
 use crate::domain::endpoint::{Endpoint, List};
 use crate::domain::ids::OrganizationId;
 use crate::error::ProxyError;
@@ -129,15 +129,11 @@ impl Watch {
             (ACCEPT_ENCODING, HeaderValue::from_static("gzip")),
             (USER_AGENT, HeaderValue::from_static(agent)),
         ]);
-        let credential = Credential::of(request.headers())?;
+        let caller = Caller::of(request.headers(), &self.key)?;
         let here = IpAddr::V4(Ipv4Addr::LOCALHOST);
         Some(Call {
             endpoint: Endpoint::List(List::Organization(organization)),
-            caller: Some(Caller {
-                fingerprint: self.key.fingerprint(&credential),
-                email: credential.email(),
-                credential,
-            }),
+            caller: Some(caller),
             request,
             origin: Origin {
                 request_id: RequestId::of(None),

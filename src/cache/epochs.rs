@@ -28,7 +28,7 @@ use std::collections::hash_map::DefaultHasher;
 use std::fmt;
 use std::hash::{Hash, Hasher};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Duration;
 
 use moka::sync::Cache;
@@ -39,15 +39,15 @@ use crate::domain::action::Outcome;
 use crate::domain::caller::Fingerprint;
 use crate::domain::endpoint::{List, Touches};
 use crate::domain::ids::{OrganizationId, WorkspaceId};
+use crate::shelf::Shelf;
 
 /// See the [module](self).
 pub struct Epochs {
     slots: Box<[Slot]>,
     organizations: Cache<WorkspaceId, Vec<OrganizationId>>,
-    /// A number for each caller, another one after a revocation. Apart from the slots, so that
-    /// strangers with wrong credentials outdate nobody's lists; one that was evicted is never given
-    /// out again, so what depends on it is outdated, which costs a fetch.
-    callers: Cache<Fingerprint, u64>,
+    /// Each caller's standing, another one after a revocation; for as long as a list depends on it. Apart
+    /// from the slots, so that strangers with wrong credentials outdate nobody's lists.
+    callers: Shelf<Fingerprint, Standing>,
     next_caller: AtomicU64,
     grace: Duration,
     #[cfg(test)]
@@ -63,6 +63,14 @@ struct Slot {
     closed: AtomicU64,
 }
 
+/// Whether upstream still accepts a caller, as far as anybody told.
+#[derive(Debug)]
+struct Standing {
+    /// No two have the same.
+    number: u64,
+    is_revoked: AtomicBool,
+}
+
 /// Something that a list depends on.
 #[derive(Hash)]
 enum Domain {
@@ -73,10 +81,10 @@ enum Domain {
 }
 
 /// The state of all that one list depends on, at one moment.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Snapshot {
     slots: [(usize, u64); 3],
-    caller: (Fingerprint, u64),
+    caller: Arc<Standing>,
 }
 
 /// A change under way. What it touches is closed until it has landed; dropped without an outcome, it
@@ -114,9 +122,6 @@ const SLOTS: usize = 4096;
 // Far more workspaces than any organization has.
 const KNOWN_WORKSPACES: u64 = 100_000;
 
-// Those who read often are not evicted for those who came once.
-const KNOWN_CALLERS: u64 = 100_000;
-
 // === impl Epochs ===
 
 impl Epochs {
@@ -131,7 +136,7 @@ impl Epochs {
         Self {
             slots: std::iter::repeat_with(Slot::default).take(SLOTS).collect(),
             organizations: Cache::new(KNOWN_WORKSPACES),
-            callers: Cache::new(KNOWN_CALLERS),
+            callers: Shelf::default(),
             next_caller: AtomicU64::new(0),
             grace,
             #[cfg(test)]
@@ -192,18 +197,20 @@ impl Epochs {
             let index = index(&domain);
             (index, self.slots[index].epoch.load(Ordering::SeqCst))
         });
-        let number = self.callers.get_with(caller, || self.next_caller());
         Snapshot {
             slots,
-            caller: (caller, number),
+            caller: self.callers.get_or_make(caller, || Standing {
+                number: self.next_caller.fetch_add(1, Ordering::Relaxed),
+                is_revoked: AtomicBool::new(false),
+            }),
         }
     }
 
     /// Whether a list fetched under `snapshot` may be stored or served now.
     #[must_use]
     pub fn admits(&self, snapshot: &Snapshot) -> bool {
-        let (caller, number) = snapshot.caller;
-        self.admits_of_anybody(snapshot) && self.callers.get(&caller) == Some(number)
+        let is_revoked = snapshot.caller.is_revoked.load(Ordering::SeqCst);
+        self.admits_of_anybody(snapshot) && !is_revoked
     }
 
     /// The same, whether or not the caller was revoked since.
@@ -232,13 +239,9 @@ impl Epochs {
     /// Drops all that a caller has cached, because upstream no longer accepts the credential.
     pub fn revoke(&self, caller: Fingerprint) {
         // Who has nothing cached and fetches nothing has nothing to lose.
-        if self.callers.contains_key(&caller) {
-            self.callers.insert(caller, self.next_caller());
+        if let Some(standing) = self.callers.forget(&caller) {
+            standing.is_revoked.store(true, Ordering::SeqCst);
         }
-    }
-
-    fn next_caller(&self) -> u64 {
-        self.next_caller.fetch_add(1, Ordering::SeqCst)
     }
 
     /// Remembers that a workspace belongs to an organization, as a list of its groups told.
@@ -328,6 +331,22 @@ fn index(domain: &Domain) -> usize {
 impl fmt::Debug for Epochs {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("Epochs")
+    }
+}
+
+// === impl Standing ===
+
+impl PartialEq for Standing {
+    fn eq(&self, other: &Self) -> bool {
+        self.number == other.number
+    }
+}
+
+impl Eq for Standing {}
+
+impl Hash for Standing {
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        self.number.hash(state);
     }
 }
 

@@ -4,8 +4,9 @@
 //! thing in the same name. The parts are fields and are never joined, so no value of one can look like
 //! another.
 
-use std::hash::{DefaultHasher, Hash as _, Hasher as _};
+use std::hash::BuildHasher as _;
 
+use foldhash::quality::FixedState;
 use percent_encoding::percent_decode;
 
 use crate::domain::caller::Fingerprint;
@@ -53,9 +54,7 @@ impl CacheKey {
     /// A number for it, to tell lists apart where one taken for another does no harm.
     #[must_use]
     pub fn digest(&self) -> u64 {
-        let mut hasher = DefaultHasher::new();
-        self.hash(&mut hasher);
-        hasher.finish()
+        FixedState::default().hash_one(self)
     }
 
     /// The names and values of the query, decoded and in order.

@@ -7,6 +7,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
+use foldhash::quality::RandomState;
 use moka::notification::RemovalCause;
 use moka::sync::Cache;
 
@@ -23,7 +24,7 @@ use crate::metrics::Metrics;
 /// See the [module](self). Cloning shares it.
 #[derive(Clone, Debug)]
 pub struct Lists {
-    entries: Cache<CacheKey, Arc<Entry>>,
+    entries: Cache<CacheKey, Arc<Entry>, RandomState>,
     epochs: Arc<Epochs>,
 }
 
@@ -59,7 +60,8 @@ impl Lists {
                 // What a newer one replaced, and what upstream said is gone.
                 RemovalCause::Explicit | RemovalCause::Replaced => {}
             })
-            .build();
+            // A key begins with what is as good as random, and is seeded besides.
+            .build_with_hasher(RandomState::default());
         let lists = Self { entries, epochs };
         let told = lists.clone();
         metrics.sample_with(move |metrics| {

@@ -12,6 +12,8 @@
 //! and always says which it is. What a change touched is not in here at all: such a list is found by
 //! nobody ([`Epochs`](super::epochs::Epochs)), so none of this leads back across a change.
 
+use std::io::Write as _;
+
 use http::header::{CACHE_CONTROL, PRAGMA};
 use http::{HeaderMap, HeaderValue, StatusCode};
 use tokio::time::{Duration, Instant};
@@ -181,11 +183,17 @@ fn left(entry: &Entry, now: Instant, freshness: &Freshness) -> i64 {
 /// `Cache-Status` of an answer from the cache, without asking upstream.
 #[must_use]
 pub fn hit(ttl: i64, detail: Option<Detail>) -> HeaderValue {
-    let text = match detail {
-        None => format!("tollgate; hit; ttl={ttl}"),
-        Some(detail) => format!("tollgate; hit; ttl={ttl}; detail={}", detail.as_str()),
+    // Longer than any of these: what is written for each hit takes no allocation but the header's own.
+    let mut text = [0; 96];
+    let mut rest = &mut text[..];
+    let written = match detail {
+        None => write!(rest, "tollgate; hit; ttl={ttl}"),
+        Some(detail) => write!(rest, "tollgate; hit; ttl={ttl}; detail={}", detail.as_str()),
     };
-    HeaderValue::try_from(text).expect("digits and plain text")
+    let left = rest.len();
+    let length = text.len() - left;
+    debug_assert!(written.is_ok());
+    HeaderValue::from_bytes(&text[..length]).expect("digits and plain text")
 }
 
 /// `Cache-Status` of a kept list that is given out although upstream was asked; `status` is what

@@ -14,6 +14,7 @@ use http::HeaderMap;
 use http::header::{AUTHORIZATION, COOKIE, HeaderValue};
 use serde::{Deserialize, Serialize};
 use sha2::Sha256;
+use smallvec::SmallVec;
 
 use super::ids::UserId;
 
@@ -24,7 +25,7 @@ pub struct Key(Hmac<Sha256>);
 /// What a request authenticates with: all `Authorization` headers and all cookies.
 #[derive(Clone)]
 pub struct Credential {
-    authorization: Vec<HeaderValue>,
+    authorization: SmallVec<[HeaderValue; 1]>,
     cookies: Vec<Vec<u8>>,
 }
 
@@ -50,12 +51,24 @@ pub struct Caller {
     pub credential: Credential,
     /// What stands for it everywhere else.
     pub fingerprint: Fingerprint,
-    /// The address in the credential, if it is `email:password`.
-    pub email: Option<String>,
 }
 
 // What a load balancer sets says nothing of who is asking, and would split one caller into many.
 const BALANCER_COOKIES: [&[u8]; 1] = [b"GCLB"];
+
+// === impl Caller ===
+
+impl Caller {
+    /// Whoever asks with these headers; `None` without a credential.
+    #[must_use]
+    pub fn of(headers: &HeaderMap, key: &Key) -> Option<Self> {
+        let credential = Credential::of(headers)?;
+        Some(Self {
+            fingerprint: key.fingerprint(&credential),
+            credential,
+        })
+    }
+}
 
 // === impl Key ===
 
@@ -73,7 +86,9 @@ impl Key {
         let mut mac = self.start("credential");
         for value in &credential.authorization {
             let (scheme, rest) = split_scheme(value.as_bytes());
-            feed(&mut mac, &scheme.to_ascii_lowercase());
+            let mut scheme = SmallVec::<[u8; 16]>::from_slice(scheme);
+            scheme.make_ascii_lowercase();
+            feed(&mut mac, &scheme);
             feed(&mut mac, rest);
         }
         mac.update(b";");
@@ -177,7 +192,7 @@ impl Credential {
     /// could be a session.
     #[must_use]
     pub fn of(headers: &HeaderMap) -> Option<Self> {
-        let authorization: Vec<_> = headers.get_all(AUTHORIZATION).iter().cloned().collect();
+        let authorization: SmallVec<_> = headers.get_all(AUTHORIZATION).iter().cloned().collect();
         let cookies: Vec<_> = headers
             .get_all(COOKIE)
             .iter()

@@ -163,29 +163,32 @@ fn classify_one(method: &Method, normal: &NormalForm<'_>) -> Result<Endpoint, Am
         });
     };
     let (operation, name) = (route.operation, route.name.as_str());
-    let ids = Ids::of(&params);
-    let read = Read {
-        organization: ids.organization,
-        workspace: ids.workspace,
-        name,
+    let read = || {
+        let ids = Ids::of(&params);
+        Endpoint::Read(Read {
+            organization: ids.organization,
+            workspace: ids.workspace,
+            name,
+        })
     };
-    let change = |action| Change {
-        action,
-        ids,
-        touches: touches(operation.scope, &ids),
-        door: Door::of(method, operation.path).filter(|_| operation.class == Class::Membership),
-        // The others that end credentials (a password by `PUT /me`, a logout that the table does not know)
-        // touch everything as it is.
-        renews: operation.path == "/api/v9/me/reset_token",
-        name,
+    let change = |action| {
+        let ids = Ids::of(&params);
+        Change {
+            action,
+            ids,
+            touches: touches(operation.scope, &ids),
+            door: Door::of(method, operation.path).filter(|_| operation.class == Class::Membership),
+            // The others that end credentials (a password by `PUT /me`, a logout that the table does not know)
+            // touch everything as it is.
+            renews: operation.path == "/api/v9/me/reset_token",
+            name,
+        }
     };
     Ok(match operation.class {
         Class::Read if is_about_the_caller(operation.path) => Endpoint::Me(name),
-        Class::Read => Endpoint::Read(read),
-        Class::List if normal.exact => {
-            list(operation, &params).map_or(Endpoint::Read(read), Endpoint::List)
-        }
-        Class::List => Endpoint::Read(read),
+        Class::Read => read(),
+        Class::List if normal.exact => list(operation, &params).map_or_else(read, Endpoint::List),
+        Class::List => read(),
         Class::Group => Endpoint::Change(change(match *method {
             Method::POST => Action::GroupCreate,
             Method::PUT => Action::GroupUpdate,
@@ -234,8 +237,10 @@ fn touches(scope: Scope, ids: &Ids) -> Touches {
 fn list(operation: &Operation, params: &Params<'_, '_>) -> Option<List> {
     let number = |name: &str| {
         let text = params.get(name)?;
-        let number: i64 = text.parse().ok()?;
-        (number.to_string() == text).then_some(number)
+        let digits = text.strip_prefix('-').unwrap_or(text);
+        let is_plain = digits.starts_with(|first| ('1'..='9').contains(&first)) || text == "0";
+        // Which takes a `+` and leading zeros.
+        text.parse().ok().filter(|_| is_plain)
     };
     let workspace = number("workspace_id").map(WorkspaceId);
     match number("organization_id").map(OrganizationId) {
@@ -436,8 +441,9 @@ struct NormalForm<'a> {
 
 fn normal_form(raw: &str) -> NormalForm<'_> {
     let plain = |byte: u8| byte.is_ascii_alphanumeric() || b"/-_.~,:@!$&'()*+=".contains(&byte);
-    let tidy = raw.len() > 1 && !raw.ends_with('/') && !raw.contains("//") && !raw.contains("/.");
-    if tidy && raw.bytes().all(plain) {
+    let follows = |pair: &[u8]| pair[0] == b'/' && matches!(pair[1], b'/' | b'.');
+    let is_tidy = raw.len() > 1 && !raw.ends_with('/') && !raw.as_bytes().windows(2).any(follows);
+    if is_tidy && raw.bytes().all(plain) {
         return NormalForm {
             path: Cow::Borrowed(raw),
             exact: true,

@@ -98,7 +98,7 @@ impl<S> Layer<S> for CacheLayer {
 
 // === impl Cache ===
 
-type Filling = BoxFuture<'static, Result<Answer, ProxyError>>;
+type Waiting = BoxFuture<'static, Result<Answer, ProxyError>>;
 
 impl<S> Service<Call> for Cache<S>
 where
@@ -109,7 +109,8 @@ where
 {
     type Response = Answer;
     type Error = ProxyError;
-    type Future = Either<Passing<S::Future>, Either<Ready<Result<Answer, ProxyError>>, Filling>>;
+    // What waits for upstream is boxed, so that a hit need not carry room for it through all the layers.
+    type Future = Either<Ready<Result<Answer, ProxyError>>, Waiting>;
 
     fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), ProxyError>> {
         self.inner.poll_ready(cx)
@@ -123,26 +124,24 @@ where
                 }
                 let caller = call.caller.as_ref().map(|caller| caller.fingerprint);
                 let epochs = Arc::clone(&self.layer.epochs);
-                Either::Left(Passing {
+                Either::Right(Box::pin(Passing {
                     answer: self.inner.call(call),
                     epochs,
                     caller,
                     why,
-                })
+                }))
             }
-            Consider::Answer(answer) => Either::Right(Either::Left(ready(Ok(answer)))),
+            Consider::Answer(answer) => Either::Left(ready(Ok(answer))),
             Consider::Refresh(answer, lookup) => {
                 let inner = self.inner.clone();
                 Arc::clone(&self.layer).refresh(inner, call.again(), lookup);
-                Either::Right(Either::Left(ready(Ok(answer))))
+                Either::Left(ready(Ok(answer)))
             }
             Consider::Fill(lookup) => {
                 // The service that was polled ready goes with the fetch; its clone waits here.
                 let next = self.inner.clone();
                 let inner = std::mem::replace(&mut self.inner, next);
-                Either::Right(Either::Right(Box::pin(
-                    Arc::clone(&self.layer).fill(inner, call, lookup),
-                )))
+                Either::Right(Box::pin(Arc::clone(&self.layer).fill(inner, call, lookup)))
             }
         }
     }

@@ -23,6 +23,10 @@ static HOP_BY_HOP: [HeaderName; 8] = [
 
 /// Takes them off.
 pub(super) fn remove(headers: &mut HeaderMap) {
+    // Few messages have one, and to look at each name once costs less than to look for each of these.
+    if !headers.keys().any(|name| HOP_BY_HOP.contains(name)) {
+        return;
+    }
     let named: Vec<HeaderName> = headers
         .get_all(CONNECTION)
         .iter()
@@ -36,10 +40,8 @@ pub(super) fn remove(headers: &mut HeaderMap) {
 
 /// Takes them off a request, and says in our own name that trailers may come if the caller takes them.
 pub(super) fn remove_from_request(headers: &mut HeaderMap) {
-    let takes_trailers = headers
-        .get_all(TE)
-        .iter()
-        .any(|value| names(value).any(|name| name == "trailers"));
+    let mut te = headers.get_all(TE).iter();
+    let takes_trailers = te.any(|value| names(value).any(|name| name == "trailers"));
     remove(headers);
     if takes_trailers {
         headers.insert(TE, HeaderValue::from_static("trailers"));

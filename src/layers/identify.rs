@@ -13,7 +13,7 @@ use ipnet::IpNet;
 use tower::{Layer, Service};
 
 use super::{Answer, Call, Unidentified};
-use crate::domain::caller::{Caller, Credential, Key};
+use crate::domain::caller::{Caller, Key};
 use crate::error::ProxyError;
 
 const ACTOR: HeaderName = HeaderName::from_static("x-tollgate-actor");
@@ -113,11 +113,7 @@ where
                 .filter(|name: &String| !name.is_empty());
             origin.client = self.layer.client(origin.peer, request.headers());
         }
-        let caller = Credential::of(request.headers()).map(|credential| Caller {
-            fingerprint: self.layer.key.fingerprint(&credential),
-            email: credential.email(),
-            credential,
-        });
+        let caller = Caller::of(request.headers(), &self.layer.key);
         self.inner.call(Call {
             endpoint,
             caller,

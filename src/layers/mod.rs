@@ -1,7 +1,7 @@
 //! The layers of the proxy's side, each a tower service with one guarantee.
 //!
 //! What an outer layer found out is a type, so that a stack in the wrong order does not compile:
-//! `observe` turns a request into [`Received`], `classify` turns that into a [`Call`] of nobody yet,
+//! `observe` turns what is [`Inbound`] into [`Received`], `classify` turns that into a [`Call`] of nobody yet,
 //! `identify` into a [`Call`]. Their order, and why, stands in [`stack`](crate::stack).
 
 pub mod audit;
@@ -50,9 +50,13 @@ pub const QUOTA_RESETS_IN: HeaderName = HeaderName::from_static("x-toggl-quota-r
 /// How the answer came about (RFC 9211), on every answer.
 pub const CACHE_STATUS: HeaderName = HeaderName::from_static("cache-status");
 
-/// The peer of a connection. The server puts it on each request.
-#[derive(Clone, Copy, Debug)]
-pub struct Peer(pub SocketAddr);
+/// A request, and who is at the other end of its connection.
+pub struct Inbound {
+    /// The other end.
+    pub peer: SocketAddr,
+    /// The request.
+    pub request: Request<Body>,
+}
 
 /// A request as it came in.
 pub struct Received {
@@ -105,6 +109,14 @@ pub struct Unidentified;
 pub struct RequestId(HeaderValue);
 
 // Requests carry credentials, so their `Debug` shows neither headers nor path.
+
+impl fmt::Debug for Inbound {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Inbound")
+            .field("peer", &self.peer)
+            .finish_non_exhaustive()
+    }
+}
 
 impl fmt::Debug for Received {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

@@ -11,14 +11,14 @@ use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 
 use http::header::CONTENT_LENGTH;
-use http::{HeaderMap, HeaderName, HeaderValue, Method, Request, Response, StatusCode, Uri};
+use http::{HeaderMap, HeaderName, HeaderValue, Method, Response, StatusCode, Uri};
 use pin_project_lite::pin_project;
 use tokio::time::Instant;
 use tower::{Layer, Service};
 use tracing::Instrument as _;
 use tracing::instrument::Instrumented;
 
-use super::{Answer, CACHE_STATUS, EVENT_ID, Origin, Peer, REQUEST_ID, Received, RequestId};
+use super::{Answer, CACHE_STATUS, EVENT_ID, Inbound, Origin, REQUEST_ID, Received, RequestId};
 use crate::body::{Body, End};
 use crate::clock::Clock;
 use crate::domain::caller::Key;
@@ -74,7 +74,7 @@ impl<S> Layer<S> for ObserveLayer {
 
 // === impl Observe ===
 
-impl<S> Service<Request<Body>> for Observe<S>
+impl<S> Service<Inbound> for Observe<S>
 where
     S: Service<Received, Response = Answer, Error = Infallible>,
 {
@@ -86,12 +86,10 @@ where
         self.inner.poll_ready(cx)
     }
 
-    fn call(&mut self, mut request: Request<Body>) -> Self::Future {
-        let started = Instant::now();
+    fn call(&mut self, inbound: Inbound) -> Self::Future {
+        let Inbound { peer, mut request } = inbound;
+        let (peer, started) = (peer.ip(), Instant::now());
         let request_id = RequestId::of(request.headers().get(REQUEST_ID));
-        // The server puts it there; a service that is called without one has no other end.
-        let peer = request.extensions_mut().remove::<Peer>();
-        let peer = peer.map_or(std::net::IpAddr::from([0, 0, 0, 0]), |peer| peer.0.ip());
         let origin = Origin {
             request_id: request_id.clone(),
             peer,
@@ -299,6 +297,9 @@ impl Drop for Ongoing {
 #[cfg(test)]
 mod tests {
     use http::HeaderValue;
+    use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+
+    use http::Request;
     use http_body_util::BodyExt as _;
     use tower::{ServiceExt as _, service_fn};
 
@@ -314,21 +315,31 @@ mod tests {
         )
     }
 
+    const PEER: SocketAddr = SocketAddr::new(IpAddr::V4(Ipv4Addr::new(10, 1, 2, 3)), 4567);
+
+    fn inbound() -> Inbound {
+        Inbound {
+            peer: PEER,
+            request: Request::get("/").body(Body::empty()).unwrap(),
+        }
+    }
+
     async fn id_of(sent: Option<&str>) -> String {
         let inner = service_fn(|received: Received| async move {
-            assert_eq!(received.origin.peer.to_string(), "0.0.0.0");
+            assert_eq!(received.origin.peer, PEER.ip());
             let answer = Response::builder().header("x-request-id", "upstreams");
             Ok::<Answer, Infallible>(answer.body(Body::empty()).unwrap())
         });
-        let mut request = Request::get("/").body(Body::empty()).unwrap();
+        let mut inbound = inbound();
         if let Some(sent) = sent {
-            request
+            inbound
+                .request
                 .headers_mut()
                 .insert(REQUEST_ID, sent.parse().unwrap());
         }
         let answer = layer(&Metrics::new())
             .layer(inner)
-            .oneshot(request)
+            .oneshot(inbound)
             .await
             .unwrap();
         let ids: Vec<_> = answer.headers().get_all(REQUEST_ID).iter().collect();
@@ -386,7 +397,6 @@ mod tests {
             Ok::<Answer, Infallible>(Response::new(Body::full("x")))
         });
         let mut service = layer(&metrics).layer(inner);
-        let request = || Request::get("/").body(Body::empty()).unwrap();
         let in_flight = |count| {
             assert!(
                 metrics
@@ -398,13 +408,13 @@ mod tests {
             .ready()
             .await
             .unwrap()
-            .call(request())
+            .call(inbound())
             .await
             .unwrap();
         in_flight(1);
         answer.into_body().collect().await.unwrap();
         in_flight(0);
-        drop(service.call(request()));
+        drop(service.call(inbound()));
         in_flight(0);
         assert!(
             metrics

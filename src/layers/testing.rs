@@ -13,7 +13,7 @@ use tower_test::mock::{self, Handle, Mock};
 
 use super::{Answer, Call, Origin, Received, RequestId, Unidentified};
 use crate::body::Body;
-use crate::domain::caller::{Caller, Credential, Key};
+use crate::domain::caller::{Caller, Key};
 use crate::domain::endpoint::classify;
 use crate::domain::group::{Group, ProjectGroup};
 use crate::domain::ids::{GroupId, OrganizationId, ProjectGroupId, UserId, WorkspaceId};
@@ -74,11 +74,7 @@ pub(crate) fn as_classified(mut request: Request<Body>) -> Request<Body> {
 pub(crate) fn call(request: Request<Body>) -> Call {
     let Received { request, origin } = received(request);
     let endpoint = classify(request.method(), [], request.uri().path()).unwrap();
-    let caller = Credential::of(request.headers()).map(|credential| Caller {
-        fingerprint: Key::new(&SECRET).fingerprint(&credential),
-        email: credential.email(),
-        credential,
-    });
+    let caller = Caller::of(request.headers(), &Key::new(&SECRET));
     Call {
         endpoint,
         caller,

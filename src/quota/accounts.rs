@@ -8,20 +8,18 @@
 
 use std::sync::Arc;
 
-use moka::sync::Cache;
-
 use super::seat::Account;
-use super::shelf::Shelf;
-use super::table;
+use super::{Table, table};
 use crate::domain::caller::Fingerprint;
 use crate::domain::ids::UserId;
 use crate::domain::usage::Pool;
+use crate::shelf::Shelf;
 
 /// See the [module](self).
 #[derive(Debug)]
 pub(super) struct Accounts {
     held: Shelf<Owner, Account>,
-    told: Cache<Owner, Arc<Account>>,
+    told: Table<Owner, Arc<Account>>,
 }
 
 /// Whose quota it is, and which.

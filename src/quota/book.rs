@@ -10,6 +10,7 @@ use std::collections::HashMap;
 use std::sync::atomic::{AtomicI64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
+use foldhash::fast::RandomState;
 use jiff::Timestamp;
 use tokio::time::Instant;
 
@@ -43,8 +44,12 @@ pub(super) struct Meters {
 struct Counted {
     /// Hours since 1970.
     hour: i64,
-    tools: HashMap<Box<str>, HashMap<&'static str, Counts>>,
+    tools: Table<Box<str>, Table<&'static str, Counts>>,
 }
+
+/// Bounded, and looked at for each request: of the operations' names and labels nobody can make so many that
+/// collide that it would matter.
+type Table<K, V> = HashMap<K, V, RandomState>;
 
 /// As many labels are told apart in one hour.
 const MOST_TOOLS: usize = 64;
@@ -189,16 +194,16 @@ impl Meters {
             counted.hour = hour;
         }
         let tools = &mut counted.tools;
-        let tool = match tools.contains_key(tool) || tools.len() < MOST_TOOLS {
+        if let Some(endpoints) = tools.get_mut(tool) {
+            endpoints.entry(endpoint).or_default().add(of, count);
+            return;
+        }
+        let tool = match tools.len() < MOST_TOOLS {
             true => tool,
             false => OTHER_TOOLS,
         };
-        if !tools.contains_key(tool) {
-            tools.insert(tool.into(), HashMap::new());
-        }
-        if let Some(endpoints) = tools.get_mut(tool) {
-            endpoints.entry(endpoint).or_default().add(of, count);
-        }
+        let endpoints = tools.entry(tool.into()).or_default();
+        endpoints.entry(endpoint).or_default().add(of, count);
     }
 
     /// What was counted since it was last taken.

@@ -12,6 +12,7 @@
 use std::collections::{HashMap, VecDeque};
 use std::time::Duration;
 
+use foldhash::fast::RandomState;
 use tokio::time::Instant;
 
 use super::reading::Reading;
@@ -34,7 +35,8 @@ pub(super) struct Need {
 /// What an account's requests were for, of late.
 #[derive(Debug, Default)]
 pub(super) struct Habits {
-    lists: HashMap<u64, Instant>,
+    // By what is a hash already.
+    lists: HashMap<u64, Instant, RandomState>,
     others: VecDeque<(Instant, u32)>,
     // What was computed last, from what, and when.
     last: Option<(Instant, Duration, Duration, Duration)>,

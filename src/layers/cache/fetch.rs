@@ -95,7 +95,13 @@ impl Fetch {
                 stored,
             }));
         };
-        let entry = Entry::new(self.snapshot, started, head.status, &headers, &whole);
+        let entry = Entry::new(
+            self.snapshot.clone(),
+            started,
+            head.status,
+            &headers,
+            &whole,
+        );
         self.compare(&entry);
         let entry = Arc::new(entry);
         let tag = &entry.identity.etag;
@@ -148,7 +154,7 @@ impl Fetch {
             lists.remove(&self.key);
             return false;
         }
-        let entry = Entry::new(self.snapshot, started, status, headers, body);
+        let entry = Entry::new(self.snapshot.clone(), started, status, headers, body);
         let stored = lists.insert(self.key.clone(), Arc::new(entry));
         if !stored {
             // While a change is under way nothing is stored, and the list is no less gone for that.

@@ -17,6 +17,7 @@ use tollgate::cache::tags::Tags;
 use tollgate::cache::verdict::Freshness;
 use tollgate::clock::Clock;
 use tollgate::domain::caller::Key;
+use tollgate::layers::Inbound;
 use tollgate::layers::cache::CacheLayer;
 use tollgate::layers::classify::ClassifyLayer;
 use tollgate::layers::forward::{Destination, ForwardLayer};
@@ -31,7 +32,7 @@ use tollgate::simulator::{Match, Toggl};
 use tollgate::store::memory::MemoryStore;
 use tollgate::traces::Traces;
 use tollgate::upstream::Upstream;
-use tower::ServiceBuilder;
+use tower::{ServiceBuilder, ServiceExt as _};
 
 use super::{HIT, IN_FLIGHT, MISS, lists};
 use crate::support::{
@@ -456,8 +457,11 @@ impl PlainCache {
             shutdown_grace: minute,
         };
         let stop = CancellationToken::new();
-        let task =
-            tokio::spawn(Server::new(listener, limits).run(move |_| service.clone(), stop.clone()));
+        let serve = move |peer| {
+            let service = service.clone();
+            service.map_request(move |request| Inbound { peer, request })
+        };
+        let task = tokio::spawn(Server::new(listener, limits).run(serve, stop.clone()));
         Self {
             url,
             metrics,

@@ -6,7 +6,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 
 /// One value for a key, however many ask for it. Not bounded by itself: it holds what others hold.
 #[derive(Debug)]
-pub(super) struct Shelf<K, V>(Mutex<Held<K, V>>);
+pub(crate) struct Shelf<K, V>(Mutex<Held<K, V>>);
 
 #[derive(Debug)]
 struct Held<K, V> {
@@ -30,12 +30,12 @@ impl<K, V> Default for Shelf<K, V> {
 
 impl<K: Eq + Hash, V> Shelf<K, V> {
     /// The value, if anybody has it.
-    pub(super) fn get(&self, key: &K) -> Option<Arc<V>> {
+    pub(crate) fn get(&self, key: &K) -> Option<Arc<V>> {
         self.held().values.get(key)?.upgrade()
     }
 
     /// The value that others have, or a new one.
-    pub(super) fn get_or_make(&self, key: K, make: impl FnOnce() -> V) -> Arc<V> {
+    pub(crate) fn get_or_make(&self, key: K, make: impl FnOnce() -> V) -> Arc<V> {
         let mut held = self.held();
         if let Some(value) = held.values.get(&key).and_then(Weak::upgrade) {
             return value;
@@ -47,6 +47,11 @@ impl<K: Eq + Hash, V> Shelf<K, V> {
         let value = Arc::new(make());
         held.values.insert(key, Arc::downgrade(&value));
         value
+    }
+
+    /// Forgets the value, which others may still have: who asks from now on gets another one.
+    pub(crate) fn forget(&self, key: &K) -> Option<Arc<V>> {
+        self.held().values.remove(key)?.upgrade()
     }
 
     fn held(&self) -> MutexGuard<'_, Held<K, V>> {
@@ -68,7 +73,10 @@ mod tests {
         }
         assert!(shelf.held().values.len() <= TIDY_AT_LEAST);
         assert!(Arc::ptr_eq(&one, &shelf.get(&1).unwrap()));
-        drop(one);
+        assert!(Arc::ptr_eq(&one, &shelf.forget(&1).unwrap()));
+        let another = shelf.get_or_make(1, || "another");
+        assert_eq!((*one, *another), ("one", "another"));
+        drop(another);
         assert!(shelf.get(&1).is_none());
     }
 }
