@@ -195,6 +195,7 @@ impl App {
         let limits = ServerLimits {
             max_connections: config.limits.max_connections,
             header_timeout: config.limits.header_timeout,
+            body_timeout: config.limits.body_timeout,
             shutdown_grace: config.limits.shutdown_grace,
         };
         let proxy_listener = bind("listen.proxy", config.listen.proxy).await?;

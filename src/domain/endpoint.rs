@@ -439,11 +439,31 @@ struct NormalForm<'a> {
     ambiguity: Option<&'static str>,
 }
 
+// What stands for itself in a path, wherever it is read.
+static PLAIN: [bool; 256] = {
+    let mut plain = [false; 256];
+    let mut byte = 0;
+    while byte < plain.len() {
+        plain[byte] = (byte as u8).is_ascii_alphanumeric();
+        byte += 1;
+    }
+    let mut others = b"/-_.~,:@!$&'()*+=".as_slice();
+    while let [first, rest @ ..] = others {
+        plain[*first as usize] = true;
+        others = rest;
+    }
+    plain
+};
+
 fn normal_form(raw: &str) -> NormalForm<'_> {
-    let plain = |byte: u8| byte.is_ascii_alphanumeric() || b"/-_.~,:@!$&'()*+=".contains(&byte);
-    let follows = |pair: &[u8]| pair[0] == b'/' && matches!(pair[1], b'/' | b'.');
-    let is_tidy = raw.len() > 1 && !raw.ends_with('/') && !raw.as_bytes().windows(2).any(follows);
-    if is_tidy && raw.bytes().all(plain) {
+    // Each byte is plain, and what follows a slash is neither another one, nor a dot, nor nothing.
+    let mut after_slash = false;
+    let is_tidy = |byte: u8| {
+        let is_odd = after_slash && matches!(byte, b'/' | b'.');
+        after_slash = byte == b'/';
+        PLAIN[usize::from(byte)] && !is_odd
+    };
+    if raw.len() > 1 && raw.bytes().all(is_tidy) && !after_slash {
         return NormalForm {
             path: Cow::Borrowed(raw),
             exact: true,

@@ -4,25 +4,30 @@
 //! and what is under way may end for as long as the grace lasts; then it is cut off.
 
 use std::convert::Infallible;
+use std::future::Future;
 use std::net::SocketAddr;
+use std::pin::Pin;
 use std::sync::{Arc, Mutex, PoisonError};
-use std::task::{Context, Waker};
+use std::task::{Context, Poll, Waker, ready};
 use std::time::Duration;
 
+use bytes::Bytes;
 use futures_util::future::Either;
 use http::{Request, Response};
+use http_body::{Frame, SizeHint};
 use hyper::body::Incoming;
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
 use hyper_util::server::conn::auto::Builder;
 use hyper_util::server::graceful::GracefulShutdown;
+use pin_project_lite::pin_project;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
 use tower::util::Oneshot;
 use tower::{Service, ServiceExt as _};
 
-use super::opening::Opening;
-use crate::body::Body;
+use super::patience::{Patience, Requests, Times, UnderWay};
+use crate::body::{Body, BoxError};
 
 /// What a server bounds.
 #[derive(Clone, Copy, Debug)]
@@ -31,6 +36,8 @@ pub struct ServerLimits {
     pub max_connections: usize,
     /// The time for a request's head.
     pub header_timeout: Duration,
+    /// The longest pause in taking an answer.
+    pub body_timeout: Duration,
     /// The time for what is under way, after the signal to stop.
     pub shutdown_grace: Duration,
 }
@@ -41,6 +48,9 @@ pub struct Server {
     listener: TcpListener,
     limits: ServerLimits,
 }
+
+// Longer than clients keep a connection that they mean to use again, so that most are closed by them.
+const IDLE: Duration = Duration::from_secs(120);
 
 // After an error that has to do with our own limits (no file descriptors), trying again at once would
 // only spin.
@@ -65,7 +75,12 @@ impl Server {
             + 'static,
     {
         let Self { listener, limits } = self;
-        let builder = builder(limits.header_timeout);
+        let builder = builder();
+        let times = Times {
+            head: limits.header_timeout,
+            idle: IDLE,
+            stall: limits.body_timeout,
+        };
         let slots = Arc::new(Semaphore::new(limits.max_connections));
         let graceful = GracefulShutdown::new();
         let cut = CancellationToken::new();
@@ -78,10 +93,13 @@ impl Server {
             let Some((stream, peer, slot)) = accepted else {
                 continue;
             };
-            let stream = TokioIo::new(Opening::new(stream, limits.header_timeout));
-            let connection = builder
-                .serve_connection(stream, PerConnection(Mutex::new(serve(peer))))
-                .into_owned();
+            let requests = Arc::default();
+            let stream = TokioIo::new(Patience::new(stream, Arc::clone(&requests), times));
+            let service = PerConnection {
+                service: Mutex::new(serve(peer)),
+                requests,
+            };
+            let connection = builder.serve_connection(stream, service).into_owned();
             let connection = graceful.watch(connection);
             let cut = cut.clone();
             tokio::spawn(async move {
@@ -106,7 +124,10 @@ impl Server {
 
 /// The service of one connection. Its requests are handed to it one after the other, so it is neither cloned
 /// for each of them nor waited for.
-struct PerConnection<S>(Mutex<S>);
+struct PerConnection<S> {
+    service: Mutex<S>,
+    requests: Arc<Requests>,
+}
 
 // === impl PerConnection ===
 
@@ -114,20 +135,71 @@ impl<S> hyper::service::Service<Request<Incoming>> for PerConnection<S>
 where
     S: Service<Request<Body>, Response = Response<Body>, Error = Infallible> + Clone,
 {
-    type Response = Response<Body>;
+    type Response = Response<Answering>;
     type Error = Infallible;
-    type Future = Either<S::Future, Oneshot<S, Request<Body>>>;
+    type Future = Answered<Either<S::Future, Oneshot<S, Request<Body>>>>;
 
     fn call(&self, request: Request<Incoming>) -> Self::Future {
+        let under_way = Some(self.requests.begin());
         let request = request.map(Body::from);
-        let mut service = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut service = self.service.lock().unwrap_or_else(PoisonError::into_inner);
         // Nobody is woken: what is not ready is left to a clone, which waits by itself.
         let mut nobody = Context::from_waker(Waker::noop());
-        if service.poll_ready(&mut nobody).is_ready() {
+        let answer = if service.poll_ready(&mut nobody).is_ready() {
             Either::Left(service.call(request))
         } else {
             Either::Right(service.clone().oneshot(request))
-        }
+        };
+        Answered { answer, under_way }
+    }
+}
+
+pin_project! {
+    /// An answer whose body says when it is over.
+    struct Answered<F> {
+        #[pin]
+        answer: F,
+        under_way: Option<UnderWay>,
+    }
+}
+
+impl<F: Future<Output = Result<Response<Body>, Infallible>>> Future for Answered<F> {
+    type Output = Result<Response<Answering>, Infallible>;
+
+    fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
+        let this = self.project();
+        let answer = ready!(this.answer.poll(cx))?;
+        let _under_way = this.under_way.take();
+        Poll::Ready(Ok(answer.map(|body| Answering { body, _under_way })))
+    }
+}
+
+pin_project! {
+    /// The body of an answer, with its request until it is dropped.
+    struct Answering {
+        #[pin]
+        body: Body,
+        _under_way: Option<UnderWay>,
+    }
+}
+
+impl http_body::Body for Answering {
+    type Data = Bytes;
+    type Error = BoxError;
+
+    fn poll_frame(
+        self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, BoxError>>> {
+        self.project().body.poll_frame(cx)
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.body.is_end_stream()
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        self.body.size_hint()
     }
 }
 
@@ -150,12 +222,10 @@ async fn accept(
     }
 }
 
-fn builder(header_timeout: Duration) -> Builder<TokioExecutor> {
+fn builder() -> Builder<TokioExecutor> {
     let mut builder = Builder::new(TokioExecutor::new());
-    builder
-        .http1()
-        .timer(TokioTimer::new())
-        .header_read_timeout(header_timeout);
+    // In place of hyper's own timer.
+    builder.http1().header_read_timeout(None);
     builder
         .http2()
         .timer(TokioTimer::new())

@@ -1,6 +1,6 @@
 //! Takes connections and serves a service on them, without knowing which.
 
 mod accept;
-mod opening;
+mod patience;
 
 pub use accept::{Server, ServerLimits};

@@ -10,7 +10,7 @@ use tokio::net::TcpStream;
 use tollgate::simulator::Match;
 
 use crate::support::{
-    Client, DESIGN, ENGINEERING, Gateway, ORG, RawUpstream, Wire, eventually, group, groups,
+    Client, DESIGN, ENGINEERING, Gateway, ORG, RawUpstream, Wire, basic, eventually, group, groups,
     simulate, soon, toggl,
 };
 
@@ -183,6 +183,25 @@ async fn a_slow_answer_is_not_taken_for_a_slow_caller() {
     let ann = gate.client("ann");
     ann.get("/api/v9/me").await.assert_ok();
     ann.clone().http2().get("/api/v9/me").await.assert_ok();
+    gate.stop().await;
+}
+
+#[tokio::test]
+async fn who_asks_and_takes_no_answer_is_cut_off() {
+    let toggl = toggl().await;
+    let gate = Gateway::before(&toggl)
+        .config(|config| config.limits.body_timeout = SHORT)
+        .start()
+        .await;
+    let ann = basic(&toggl.token("ann"), "api_token");
+    let path = groups(ORG);
+    let request = format!("GET {path} HTTP/1.1\r\nHost: gate\r\nAuthorization: {ann}\r\n\r\n");
+    let many = request.repeat(64).into_bytes();
+    let mut wire = Wire::connect(&gate.address()).await;
+    // As many answers as find place on the way, and requests behind them.
+    let cut = async { while wire.write_some(&many).await.is_ok() {} };
+    soon("the connection is reset", cut).await;
+    gate.measures("tollgate_in_flight_requests", 0).await;
     gate.stop().await;
 }
 

@@ -58,6 +58,7 @@ impl Collector {
         let limits = ServerLimits {
             max_connections: 10,
             header_timeout: Duration::from_secs(10),
+            body_timeout: Duration::from_secs(10),
             shutdown_grace: Duration::ZERO,
         };
         let takes = Arc::clone(&taken);

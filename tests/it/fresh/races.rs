@@ -454,6 +454,7 @@ impl PlainCache {
         let limits = ServerLimits {
             max_connections: 64,
             header_timeout: minute,
+            body_timeout: minute,
             shutdown_grace: minute,
         };
         let stop = CancellationToken::new();
