@@ -12,13 +12,9 @@ use http::header::SET_COOKIE;
 use http::{HeaderValue, Method, StatusCode};
 use tollgate::simulator::Match;
 
+use crate::page;
 use crate::peer::{Peer, Times};
 use crate::stage::{Caller, DESIGN, LIST, Score, Stage};
-
-/// Where the table stands.
-const PAGE: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/docs/freshness.md");
-const TABLE_BEGINS: &str = "<!-- freshness -->\n";
-const TABLE_ENDS: &str = "<!-- /freshness -->\n";
 
 /// An interleaving. The caller is who reads beside the change, which Ann makes.
 #[derive(Clone, Copy, Debug)]
@@ -70,10 +66,7 @@ pub(crate) async fn run(name: &str, write: bool) -> anyhow::Result<()> {
     );
     println!("{text}");
     if write {
-        let page = std::fs::read_to_string(PAGE)?;
-        let (start, rest) = page.split_once(TABLE_BEGINS).context("no place for it")?;
-        let (_, end) = rest.split_once(TABLE_ENDS).context("no end of its place")?;
-        std::fs::write(PAGE, [start, TABLE_BEGINS, &text, TABLE_ENDS, end].concat())?;
+        page::write("freshness.md", "freshness", &text)?;
     }
     for (index, peer) in peers.iter().enumerate() {
         let total = total(&rows, index);

@@ -10,6 +10,9 @@
 //! `TRAIL_FOLDER` names where the file is made, which is removed at the end; `TRAIL_DATABASE` names a file
 //! that was made before, or is made and then stays. Ten million events take some 18 GB.
 
+#[path = "../support/disk.rs"]
+mod disk;
+
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -89,23 +92,9 @@ async fn write() -> anyhow::Result<()> {
     }
     println!(
         "fsync alone: {:.0}/s, a page of 4 KiB appended each time",
-        fsyncs()?
+        disk::fsyncs(folder()?.path())?
     );
     Ok(())
-}
-
-// What the disk itself can do, to compare with.
-fn fsyncs() -> anyhow::Result<f64> {
-    use std::io::Write as _;
-
-    let folder = folder()?;
-    let mut file = std::fs::File::create(folder.path().join("fsync"))?;
-    let (count, started) = (1_000_u32, Instant::now());
-    for _ in 0..count {
-        file.write_all(&[7; 4096])?;
-        file.sync_data()?;
-    }
-    Ok(f64::from(count) / started.elapsed().as_secs_f64())
 }
 
 fn intent() -> Intent {
