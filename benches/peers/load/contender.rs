@@ -79,9 +79,11 @@ impl Contender {
             Self::Nginx => {
                 let (file, template) = ("nginx.conf", include_str!("../config/load/nginx.conf"));
                 let http2 = scene.protocol == Protocol::Http2;
+                let switch = |on| (if on { "on" } else { "off" }).to_owned();
                 let settings = [
                     ("@CORES@", cores.count().to_string()),
-                    ("@GZIP@", (if gzip { "on" } else { "off" }).to_owned()),
+                    ("@GZIP@", switch(gzip)),
+                    ("@SENDFILE@", switch(!http2)),
                     ("@HTTP2@", (if http2 { "http2" } else { "" }).to_owned()),
                 ];
                 let folder = tempfile::tempdir_in(MEMORY)?;
