@@ -33,8 +33,8 @@ enum Scene {
     Views,
 }
 
-/// Puts the peers through the script whose names have `name` in them, and prints the table.
-pub(crate) async fn run(name: &str, write: bool) -> anyhow::Result<()> {
+/// Puts the peers through the script whose names have `name` in them, and prints the table. If it is `tiny`, only the first scene of the script.
+pub(crate) async fn run(name: &str, tiny: bool, write: bool) -> anyhow::Result<()> {
     let mut peers = Peer::ALL.to_vec();
     peers.retain(|peer| peer.name().to_lowercase().contains(&name.to_lowercase()));
     let mut versions = Vec::new();
@@ -46,7 +46,11 @@ pub(crate) async fn run(name: &str, write: bool) -> anyhow::Result<()> {
         }
     }
     let mut rows = Vec::new();
-    for scene in Scene::all() {
+    let mut scenes = Scene::all();
+    if tiny {
+        scenes.truncate(1);
+    }
+    for scene in scenes {
         let mut scores = Vec::new();
         for peer in &peers {
             let played = tokio::time::timeout(Duration::from_secs(60), scene.play(*peer)).await;

@@ -4,6 +4,7 @@
 //! cargo bench --bench peers -- freshness          # prints the table of docs/freshness.md
 //! cargo bench --bench peers -- freshness write    # and writes it there
 //! cargo bench --bench peers -- freshness nginx    # one peer alone, by a part of its name
+//! cargo bench --bench peers -- freshness tiny     # one scene of each, to see that it plays
 //!
 //! cargo bench --bench peers -- load               # prints the tables of docs/performance.md
 //! cargo bench --bench peers -- load write         # and writes them and the picture there
@@ -41,9 +42,10 @@ async fn main() -> anyhow::Result<()> {
         .collect();
     let words: Vec<&str> = words.iter().map(String::as_str).collect();
     match words.as_slice() {
-        ["freshness"] => freshness::run("", false).await,
-        ["freshness", "write"] => freshness::run("", true).await,
-        ["freshness", name] => freshness::run(name, false).await,
+        ["freshness"] => freshness::run("", false, false).await,
+        ["freshness", "write"] => freshness::run("", false, true).await,
+        ["freshness", "tiny"] => freshness::run("", true, false).await,
+        ["freshness", name] => freshness::run(name, false, false).await,
         ["load"] => load::run("", &Extent::asked()?, false).await,
         ["load", "write"] => load::run("", &Extent::asked()?, true).await,
         ["load", "tiny"] => load::run("", &Extent::TINY, false).await,
@@ -53,7 +55,7 @@ async fn main() -> anyhow::Result<()> {
         ["bare", address, scene] => load::bare(address.parse()?, scene).await,
         // `cargo test --all-targets` starts benches too, without a word, to see that they start.
         _ => {
-            println!("say what to compare: freshness [write|PEER] or load [write|tiny|PART]");
+            println!("say what to compare: freshness [write|tiny|PEER] or load [write|tiny|PART]");
             Ok(())
         }
     }
