@@ -100,9 +100,12 @@ pub(crate) async fn run(part: &str, extent: &Extent, write: bool) -> anyhow::Res
     );
     println!("\n{text}");
     if write {
-        page::write("performance.md", "load", &text)?;
         let picture = concat!(env!("CARGO_MANIFEST_DIR"), "/docs/performance.svg");
         fs::write(picture, report::picture(&all).into_string())?;
+        let text = format!(
+            "![Tollgate's requests a second, divided by each peer's](performance.svg)\n\n{text}"
+        );
+        page::write("performance.md", "load", &text)?;
     }
     Ok(())
 }
