@@ -74,6 +74,10 @@ pub(crate) async fn bare(address: SocketAddr, scene: &str) -> anyhow::Result<()>
 
 /// Plays the scenes whose name has this part.
 pub(crate) async fn run(part: &str, extent: &Extent, write: bool) -> anyhow::Result<()> {
+    ensure!(
+        !(write && cfg!(debug_assertions)),
+        "only a release build's figures are written down"
+    );
     raise_limit()?;
     let mut versions = Contender::ALL
         .into_iter()
@@ -94,7 +98,8 @@ pub(crate) async fn run(part: &str, extent: &Extent, write: bool) -> anyhow::Res
         all.push(played);
     }
     let text = format!(
-        "{extent}, {cores}: {}.\n\n{}",
+        "{extent}, {cores}{}: {}.\n\n{}",
+        processor::model()?,
         versions.join(", "),
         report::tables(&all)
     );

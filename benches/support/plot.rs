@@ -83,7 +83,7 @@ pub(crate) fn ratios(title: &str, note: &str, rows: &[Row]) -> Markup {
     let bottom = TOP + LINE * rows.len() as f64;
     let axis = Axis {
         values: (lowest.exp2(), highest.exp2()),
-        pixels: (300.0, 720.0),
+        pixels: (340.0, 760.0),
         logarithmic: true,
     };
     let ticks: Vec<f64> = (lowest as i32..=highest as i32)
@@ -94,11 +94,11 @@ pub(crate) fn ratios(title: &str, note: &str, rows: &[Row]) -> Markup {
             @let x = axis.place(*tick);
             @let stroke = if *tick == 1.0 { "#444444" } else { "#d0d0d0" };
             line x1=(x) y1=(TOP) x2=(x) y2=(bottom) stroke=(stroke) {}
-            text x=(x) y=(bottom + 18.0) text-anchor="middle" fill="#444444" { (tick) }
+            text x=(x) y=(bottom + 18.0) text-anchor="middle" fill="#444444" { (fraction(*tick)) }
         }
         @for (index, row) in rows.iter().enumerate() {
             @let y = TOP + LINE * (index as f64 + 0.5);
-            text x="290" y=(y + 4.0) text-anchor="end" fill="#444444" { (row.name) }
+            text x="330" y=(y + 4.0) text-anchor="end" fill="#444444" { (row.name) }
             @for dot in &row.dots {
                 @let colour = colour(names.iter().position(|name| *name == dot.name).unwrap_or_default());
                 @if let Some(asked) = dot.asked {
@@ -108,7 +108,16 @@ pub(crate) fn ratios(title: &str, note: &str, rows: &[Row]) -> Markup {
             }
         }
     };
-    frame(title, note, (740.0, bottom + 30.0), &names, &inside)
+    frame(title, note, (780.0, bottom + 30.0), &names, &inside)
+}
+
+/// As `1/8` where it is less than one.
+fn fraction(value: f64) -> String {
+    if value < 1.0 {
+        format!("1/{}", value.recip())
+    } else {
+        value.to_string()
+    }
 }
 
 fn colour(index: usize) -> &'static str {

@@ -151,6 +151,14 @@ pub(crate) fn seconds(root: u32) -> anyhow::Result<f64> {
     Ok(sum as f64 / rustix::param::clock_ticks_per_second() as f64)
 }
 
+/// ` (NAME)` of the cores, where the kernel knows it.
+pub(crate) fn model() -> anyhow::Result<String> {
+    let cores = fs::read_to_string("/proc/cpuinfo")?;
+    let line = cores.lines().find(|line| line.starts_with("model name"));
+    let name = line.and_then(|line| line.split_once(": "));
+    Ok(name.map_or_else(String::new, |(_, name)| format!(" ({name})")))
+}
+
 // As the kernel writes them: `0-3,8`.
 fn numbers(list: &str) -> anyhow::Result<Vec<usize>> {
     let mut numbers = Vec::new();

@@ -28,7 +28,7 @@ const AUDITED: Scene = Scene::new(Changes, Small, Identity, Http1, 64);
 /// And so many changes a second where the disk does so many fsyncs.
 const CHANGES: (f64, f64) = (5_000.0, 7_000.0);
 
-/// Below this share the generator and the origin may be what limits, not the server.
+/// With less than this share of their time left, the generator and the origin may be what limits.
 const IDLE: f64 = 0.02;
 
 const HEAD: &str = "\
@@ -51,17 +51,20 @@ pub(super) fn rows(played: &Played) -> String {
     let mut rows = String::new();
     for (contender, turns) in &played.turns {
         let rates = sorted(turns, |turn| turn.seen.per_second);
-        let limited = median(turns, |turn| turn.idle) < IDLE;
-        let ratio = match played.ratio(*contender) {
-            Some(ratio) if *contender != Tollgate => format!("{ratio:.2}"),
-            _ => String::new(),
+        let ratio = match contender {
+            Tollgate => String::new(),
+            Nginx | Varnish | Bare => played.told(*contender).unwrap_or_default(),
         };
         let _ = writeln!(
             rows,
             "| {} | {} | {}{} | {}, {} | {ratio} | {:.2} | {:.2} | {:.1} |",
             played.scene,
             contender.name(),
-            if limited { "≥ " } else { "" },
+            if played.is_limited(*contender) {
+                "≥ "
+            } else {
+                ""
+            },
             number(median(turns, |turn| turn.seen.per_second)),
             number(rates[0]),
             number(rates[rates.len() - 1]),
@@ -78,15 +81,16 @@ fn asked(all: &[Played]) -> String {
     let find = |scene| all.iter().find(|played| played.scene == scene);
     let mut rows = String::new();
     for (scene, contender, least) in ASKED {
-        let Some(ratio) = find(scene).and_then(|played| played.ratio(contender)) else {
+        let found = find(scene).and_then(|played| {
+            let told = played.told(contender)?;
+            Some((played.ratio(contender)?, told))
+        });
+        let Some((ratio, told)) = found else {
             continue;
         };
         let met = if ratio >= least { "yes" } else { "**no**" };
         let name = contender.name();
-        let _ = writeln!(
-            rows,
-            "| {scene} | {least} × {name} | {ratio:.2} × | {met} |"
-        );
+        let _ = writeln!(rows, "| {scene} | {least} × {name} | {told} × | {met} |");
     }
     if let Some(played) = find(AUDITED) {
         let (changes, fsyncs) = CHANGES;
@@ -153,6 +157,23 @@ impl Played {
             .map(|(ours, theirs)| ours.seen.per_second / theirs.seen.per_second)
             .collect();
         (!ratios.is_empty()).then(|| middle(&ratios))
+    }
+
+    /// The same for people, with what it would be if the generator and the origin had had more time.
+    fn told(&self, contender: Contender) -> Option<String> {
+        let ratio = self.ratio(contender)?;
+        let sign = match (self.is_limited(Tollgate), self.is_limited(contender)) {
+            (false, false) => "",
+            (true, false) => "≥ ",
+            (false, true) => "≤ ",
+            (true, true) => "≈ ",
+        };
+        Some(format!("{sign}{ratio:.2}"))
+    }
+
+    /// Whether the generator and the origin may be what limits, not the server.
+    fn is_limited(&self, contender: Contender) -> bool {
+        median(self.of(contender), |turn| turn.idle) < IDLE
     }
 }
 
