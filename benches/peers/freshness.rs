@@ -12,13 +12,9 @@ use http::header::SET_COOKIE;
 use http::{HeaderValue, Method, StatusCode};
 use tollgate::simulator::Match;
 
+use crate::page;
 use crate::peer::{Peer, Times};
 use crate::stage::{Caller, DESIGN, LIST, Score, Stage};
-
-/// Where the table stands.
-const PAGE: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/docs/freshness.md");
-const TABLE_BEGINS: &str = "<!-- freshness -->\n";
-const TABLE_ENDS: &str = "<!-- /freshness -->\n";
 
 /// An interleaving. The caller is who reads beside the change, which Ann makes.
 #[derive(Clone, Copy, Debug)]
@@ -37,8 +33,8 @@ enum Scene {
     Views,
 }
 
-/// Puts the peers through the script whose names have `name` in them, and prints the table.
-pub(crate) async fn run(name: &str, write: bool) -> anyhow::Result<()> {
+/// Puts the peers through the script whose names have `name` in them, and prints the table. If it is `tiny`, only the first scene of the script.
+pub(crate) async fn run(name: &str, tiny: bool, write: bool) -> anyhow::Result<()> {
     let mut peers = Peer::ALL.to_vec();
     peers.retain(|peer| peer.name().to_lowercase().contains(&name.to_lowercase()));
     let mut versions = Vec::new();
@@ -50,7 +46,11 @@ pub(crate) async fn run(name: &str, write: bool) -> anyhow::Result<()> {
         }
     }
     let mut rows = Vec::new();
-    for scene in Scene::all() {
+    let mut scenes = Scene::all();
+    if tiny {
+        scenes.truncate(1);
+    }
+    for scene in scenes {
         let mut scores = Vec::new();
         for peer in &peers {
             let played = tokio::time::timeout(Duration::from_secs(60), scene.play(*peer)).await;
@@ -70,10 +70,7 @@ pub(crate) async fn run(name: &str, write: bool) -> anyhow::Result<()> {
     );
     println!("{text}");
     if write {
-        let page = std::fs::read_to_string(PAGE)?;
-        let (start, rest) = page.split_once(TABLE_BEGINS).context("no place for it")?;
-        let (_, end) = rest.split_once(TABLE_ENDS).context("no end of its place")?;
-        std::fs::write(PAGE, [start, TABLE_BEGINS, &text, TABLE_ENDS, end].concat())?;
+        page::write("freshness.md", "freshness", &text)?;
     }
     for (index, peer) in peers.iter().enumerate() {
         let total = total(&rows, index);

@@ -73,13 +73,7 @@ impl Peer {
     pub(crate) fn install(self) -> anyhow::Result<Vec<String>> {
         let mut versions = Vec::new();
         for (file, package) in self.needs() {
-            if !Path::new(file).exists() {
-                // No command has the package's name where one is missing, so it is installed.
-                let need = concat!(env!("CARGO_MANIFEST_DIR"), "/.ci/need");
-                let status = Command::new(need).args([file, package]).status()?;
-                ensure!(status.success(), "{package} could not be installed");
-            }
-            versions.push(version(package)?);
+            versions.push(install(file, package)?);
         }
         if self == Self::Tollgate {
             versions.push(format!("Tollgate {}", env!("CARGO_PKG_VERSION")));
@@ -108,20 +102,23 @@ impl Peer {
             Self::VarnishVar => include_str!("config/varnish-var.vcl"),
             Self::Tollgate => include_str!("config/tollgate.toml"),
         };
+        let folder = tempfile::tempdir()?;
         match self {
             Self::Nginx | Self::NginxLua => {
-                Server::start("nginx.conf", template, upstream, &settings, |folder, _| {
+                let file = "nginx.conf";
+                Server::start(folder, file, template, upstream, &settings, |folder, _| {
                     let mut command = Command::new("/usr/sbin/nginx");
                     command
                         .arg("-p")
                         .arg(folder)
-                        .args(["-e", "stderr", "-c", "nginx.conf"]);
+                        .args(["-e", "stderr", "-c", file]);
                     command
                 })
                 .await
             }
             Self::Varnish | Self::VarnishVar => {
                 Server::start(
+                    folder,
                     "cache.vcl",
                     template,
                     upstream,
@@ -146,7 +143,14 @@ impl Peer {
     }
 }
 
-fn version(package: &str) -> anyhow::Result<String> {
+/// Installs the Debian package if the file that it brings is missing, and tells its version.
+pub(crate) fn install(file: &str, package: &str) -> anyhow::Result<String> {
+    if !Path::new(file).exists() {
+        // No command has the package's name where one is missing, so it is installed.
+        let need = concat!(env!("CARGO_MANIFEST_DIR"), "/.ci/need");
+        let status = Command::new(need).args([file, package]).status()?;
+        ensure!(status.success(), "{package} could not be installed");
+    }
     let asked = Command::new("dpkg-query")
         .args(["-W", "-f", "${Package} ${Version}", package])
         .output()?;

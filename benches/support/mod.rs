@@ -32,19 +32,26 @@ pub(crate) type Answer = Response<Bytes>;
 /// A server in a process and a folder of its own. Dropped, both are gone.
 pub(crate) struct Server {
     pub(crate) address: SocketAddr,
-    process: Child,
+    pub(crate) process: Child,
     folder: TempDir,
 }
 
 // === impl Tool ===
 
 impl Tool {
-    /// A tool without a credential.
+    /// A tool without a credential, which speaks HTTP/1.1.
     pub(crate) fn of(base: impl Into<String>) -> Self {
+        Self::speaking(false, base)
+    }
+
+    /// The same, or one that speaks HTTP/2 without being asked to.
+    pub(crate) fn speaking(http2: bool, base: impl Into<String>) -> Self {
         Self {
             base: base.into(),
             headers: HeaderMap::new(),
-            pool: Client::builder(TokioExecutor::new()).build_http(),
+            pool: Client::builder(TokioExecutor::new())
+                .http2_only(http2)
+                .build_http(),
         }
     }
 
@@ -81,36 +88,21 @@ impl Tool {
 // === impl Server ===
 
 impl Server {
-    /// Writes `template` to `file` in a new folder, starts the `command` for that folder and an address,
-    /// and comes back when it listens there.
-    ///
-    /// Of the template, `@LISTEN@` and `@LISTEN_PORT@` are where it is to listen, `@UPSTREAM@` and
-    /// `@UPSTREAM_PORT@` whom it stands in front of, and the rest is up to `settings`.
-    pub(crate) async fn start(
-        file: &str,
-        template: &str,
-        upstream: SocketAddr,
-        settings: &[(&str, String)],
-        command: impl FnOnce(&Path, SocketAddr) -> Command,
+    /// Starts the `command` for this folder and an address, and comes back when it listens there.
+    pub(crate) async fn run(
+        folder: TempDir,
+        command: impl FnOnce(&Path, SocketAddr) -> anyhow::Result<Command>,
     ) -> anyhow::Result<Self> {
-        let folder = tempfile::tempdir()?;
         let address = free_address()?;
-        let mut config = template
-            .replace("@LISTEN@", &address.to_string())
-            .replace("@UPSTREAM@", &upstream.to_string())
-            .replace("@UPSTREAM_PORT@", &upstream.port().to_string());
-        for (name, value) in settings {
-            config = config.replace(name, value);
-        }
-        fs::write(folder.path().join(file), config)?;
+        let mut command = command(folder.path(), address)?;
         let output = File::create(folder.path().join("output"))?;
-        let process = command(folder.path(), address)
+        let process = command
             .current_dir(folder.path())
             .stdin(Stdio::null())
             .stdout(output.try_clone()?)
             .stderr(output)
             .spawn()
-            .with_context(|| format!("cannot start what {file} is for"))?;
+            .with_context(|| format!("cannot start {command:?}"))?;
         let mut server = Self {
             address,
             process,
@@ -120,15 +112,42 @@ impl Server {
         Ok(server)
     }
 
+    /// Writes `template` to `file` in the folder, and then runs the `command`.
+    ///
+    /// Of the template, `@LISTEN@` and `@LISTEN_PORT@` are where it is to listen, `@UPSTREAM@` and
+    /// `@UPSTREAM_PORT@` whom it stands in front of, and the rest is up to `settings`.
+    pub(crate) async fn start(
+        folder: TempDir,
+        file: &str,
+        template: &str,
+        upstream: SocketAddr,
+        settings: &[(&str, String)],
+        command: impl FnOnce(&Path, SocketAddr) -> Command,
+    ) -> anyhow::Result<Self> {
+        Self::run(folder, |folder, address| {
+            let mut config = template
+                .replace("@LISTEN@", &address.to_string())
+                .replace("@UPSTREAM@", &upstream.to_string())
+                .replace("@UPSTREAM_PORT@", &upstream.port().to_string());
+            for (name, value) in settings {
+                config = config.replace(name, value);
+            }
+            fs::write(folder.join(file), config)?;
+            Ok(command(folder, address))
+        })
+        .await
+    }
+
     /// `tollgate serve`, by a template of its own.
     pub(crate) async fn tollgate(
         template: &str,
         upstream: SocketAddr,
         settings: &[(&str, String)],
     ) -> anyhow::Result<Self> {
-        Self::start("tollgate.toml", template, upstream, settings, |_, _| {
+        let (folder, file) = (tempfile::tempdir()?, "tollgate.toml");
+        Self::start(folder, file, template, upstream, settings, |_, _| {
             let mut command = Command::new(env!("CARGO_BIN_EXE_tollgate"));
-            command.args(["serve", "--config", "tollgate.toml"]);
+            command.args(["serve", "--config", file]);
             command
         })
         .await

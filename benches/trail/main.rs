@@ -5,10 +5,14 @@
 //! cargo bench --bench trail -- list 1000000     # a page behind each filter, p50 and p99
 //! cargo bench --bench trail -- combine 1000000  # a page behind every combination of filters: the slowest
 //! cargo bench --bench trail -- export 1000000   # rows a second
+//! cargo bench --bench trail -- tiny             # all of them once, to see that they run
 //! ```
 //!
 //! `TRAIL_FOLDER` names where the file is made, which is removed at the end; `TRAIL_DATABASE` names a file
 //! that was made before, or is made and then stays. Ten million events take some 18 GB.
+
+#[path = "../support/disk.rs"]
+mod disk;
 
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -42,12 +46,18 @@ async fn main() -> anyhow::Result<()> {
         .collect();
     let words: Vec<&str> = words.iter().map(String::as_str).collect();
     match words.as_slice() {
-        ["write"] => write().await,
-        ["list", count] => list(count.parse()?).await,
-        ["combine", count] => combine(count.parse()?).await,
+        ["write"] => write(32_000).await,
+        ["list", count] => list(count.parse()?, 200).await,
+        ["combine", count] => combine(count.parse()?, 20).await,
         ["export", count] => export(count.parse()?).await,
+        ["tiny"] => {
+            write(64).await?;
+            list(1_000, 1).await?;
+            combine(1_000, 1).await?;
+            export(1_000).await
+        }
         _ => {
-            println!("say what to measure: write, list COUNT, combine COUNT or export COUNT");
+            println!("say what to measure: write, list COUNT, combine COUNT, export COUNT or tiny");
             Ok(())
         }
     }
@@ -55,12 +65,13 @@ async fn main() -> anyhow::Result<()> {
 
 // === write ===
 
-async fn write() -> anyhow::Result<()> {
+/// So many events by 64 at once, and a sixteenth of them one at a time.
+async fn write(count: u32) -> anyhow::Result<()> {
     for at_once in [1, 64] {
         let folder = folder()?;
         let (store, _) =
             SqliteStore::open(&folder.path().join("trail.db"), Clock::system()).await?;
-        let each = if at_once == 1 { 2_000 } else { 500 };
+        let each = if at_once == 1 { count / 16 } else { count / 64 };
         let started = Instant::now();
         let tasks: Vec<_> = (0..at_once)
             .map(|_| {
@@ -89,23 +100,9 @@ async fn write() -> anyhow::Result<()> {
     }
     println!(
         "fsync alone: {:.0}/s, a page of 4 KiB appended each time",
-        fsyncs()?
+        disk::fsyncs(folder()?.path())?
     );
     Ok(())
-}
-
-// What the disk itself can do, to compare with.
-fn fsyncs() -> anyhow::Result<f64> {
-    use std::io::Write as _;
-
-    let folder = folder()?;
-    let mut file = std::fs::File::create(folder.path().join("fsync"))?;
-    let (count, started) = (1_000_u32, Instant::now());
-    for _ in 0..count {
-        file.write_all(&[7; 4096])?;
-        file.sync_data()?;
-    }
-    Ok(f64::from(count) / started.elapsed().as_secs_f64())
 }
 
 fn intent() -> Intent {
@@ -166,7 +163,7 @@ fn applied(intent: Intent) -> Draft {
 
 // === list ===
 
-async fn list(count: i64) -> anyhow::Result<()> {
+async fn list(count: i64, times: usize) -> anyhow::Result<()> {
     let trail = Trail::of(count).await?;
     let reader = Reader::open(&trail.path).await?;
     // Half-way through what was invented, and a day before its end.
@@ -386,7 +383,7 @@ async fn list(count: i64) -> anyhow::Result<()> {
         "a page of 50", "found", "first", "p50", "p99"
     );
     for (name, filter) in cases {
-        let (found, mut took) = pages(&reader, &filter, 200).await?;
+        let (found, mut took) = pages(&reader, &filter, times).await?;
         let first = took[0];
         took.sort();
         println!(
@@ -419,7 +416,7 @@ async fn pages(
 // === combine ===
 
 // Values that are frequent, rare, and never meet, of each filter.
-async fn combine(count: i64) -> anyhow::Result<()> {
+async fn combine(count: i64, times: usize) -> anyhow::Result<()> {
     let trail = Trail::of(count).await?;
     let reader = Reader::open(&trail.path).await?;
     let time = |seq: i64| Timestamp::from_second(1_700_000_000 + seq * 6);
@@ -497,7 +494,7 @@ async fn combine(count: i64) -> anyhow::Result<()> {
         }
         let (mut slowest, mut name, mut all) = (Duration::ZERO, "", Vec::new());
         for (words, filter) in &combined {
-            let (_, mut took) = pages(&reader, filter, 20).await?;
+            let (_, mut took) = pages(&reader, filter, times).await?;
             all.extend_from_slice(&took);
             took.sort();
             if took[took.len() / 2] > slowest {
