@@ -106,7 +106,14 @@ pub struct Unidentified;
 
 /// A request's id: the caller's if it is well-formed, else a UUIDv7.
 #[derive(Clone, PartialEq, Eq)]
-pub struct RequestId(HeaderValue);
+pub struct RequestId(Id);
+
+// A new one lies where it is carried: most requests bring none.
+#[derive(Clone, PartialEq, Eq)]
+enum Id {
+    Sent(HeaderValue),
+    New([u8; uuid::fmt::Hyphenated::LENGTH]),
+}
 
 // Requests carry credentials, so their `Debug` shows neither headers nor path.
 
@@ -177,28 +184,34 @@ impl RequestId {
         let plain = |byte: &u8| byte.is_ascii_alphanumeric() || b"-_.:".contains(byte);
         match sent {
             Some(id) if (1..=128).contains(&id.len()) && id.as_bytes().iter().all(plain) => {
-                Self(id.clone())
+                Self(Id::Sent(id.clone()))
             }
             _ => Self::new(),
         }
     }
 
     fn new() -> Self {
-        let mut buffer = [0; uuid::fmt::Hyphenated::LENGTH];
-        let text = uuid::Uuid::now_v7().hyphenated().encode_lower(&mut buffer);
-        Self(HeaderValue::from_str(text).expect("hexadecimal digits and hyphens"))
+        let mut text = [0; uuid::fmt::Hyphenated::LENGTH];
+        uuid::Uuid::now_v7().hyphenated().encode_lower(&mut text);
+        Self(Id::New(text))
     }
 
     /// The id as a header.
     #[must_use]
     pub fn header(&self) -> HeaderValue {
-        self.0.clone()
+        match &self.0 {
+            Id::Sent(id) => id.clone(),
+            Id::New(id) => HeaderValue::from_bytes(id).expect("hexadecimal digits and hyphens"),
+        }
     }
 
     /// The id as text.
     #[must_use]
     pub fn as_str(&self) -> &str {
-        self.0.to_str().unwrap_or_default()
+        match &self.0 {
+            Id::Sent(id) => id.to_str().unwrap_or_default(),
+            Id::New(id) => str::from_utf8(id).unwrap_or_default(),
+        }
     }
 }
 

@@ -161,6 +161,10 @@ impl<F: Future<Output = Result<Answer, Infallible>>> Future for Observed<F> {
     }
 }
 
+fn is_logged() -> bool {
+    tracing::enabled!(tracing::Level::INFO)
+}
+
 fn last<'a>(headers: &'a HeaderMap, name: &HeaderName) -> Option<&'a HeaderValue> {
     headers.get_all(name).iter().next_back()
 }
@@ -199,7 +203,8 @@ impl Answered {
         Self {
             status: answer.status(),
             way: way(text(cache)),
-            cache: cache.cloned(),
+            // For the log alone.
+            cache: cache.filter(|_| is_logged()).cloned(),
             event: last(answer.headers(), &EVENT_ID).cloned(),
         }
     }
@@ -228,7 +233,7 @@ impl Watched {
 
     fn ended(mut self, answered: &Answered, end: End) {
         self.shared.metrics.request_ended();
-        let is_logged = tracing::enabled!(tracing::Level::INFO);
+        let is_logged = is_logged();
         let served = self.served.take();
         if !is_logged && served.is_none() {
             return;
