@@ -3,6 +3,8 @@
 //! A gateway as it is served, on a runtime of this thread, whose allocations are counted; its caller is another
 //! thread with a socket. Alone in its process: the counter is the allocator.
 
+#![allow(clippy::unwrap_used, reason = "a test may panic")]
+
 use std::collections::BTreeMap;
 use std::io::{Read as _, Write as _};
 use std::net::{SocketAddr, TcpStream};

@@ -11,6 +11,7 @@
 mod contender;
 mod generator;
 mod origin;
+mod picture;
 mod processor;
 mod report;
 mod scene;

@@ -13,29 +13,20 @@
 
 #[path = "../support/disk.rs"]
 mod disk;
+#[path = "../support/trail.rs"]
+mod trail;
 
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use anyhow::{Context as _, bail};
 use jiff::Timestamp;
-use sqlx::sqlite::{SqliteConnectOptions, SqliteJournalMode, SqliteSynchronous};
-use sqlx::{AssertSqlSafe, ConnectOptions as _, Connection as _};
 use tempfile::TempDir;
 use tokio::time::Instant;
-use tollgate::clock::Clock;
-use tollgate::domain::action::{Action, Outcome};
-use tollgate::domain::endpoint::Touches;
-use tollgate::domain::event::{
-    Actor, Draft, Intent, RequestRecord, ResponseRecord, Source, Target,
-};
-use tollgate::domain::ids::{EventId, GroupId, OrganizationId};
-use tollgate::store::Trail as _;
+use tollgate::domain::action::Action;
+use tollgate::domain::ids::{GroupId, OrganizationId};
 use tollgate::store::filter::{Cursor, Filter};
-use tollgate::store::sqlite::{Reader, SqliteStore};
-
-/// How many events one statement invents.
-const STEP: i64 = 500_000;
+use tollgate::store::sqlite::Reader;
 
 #[tokio::main]
 async fn main() -> anyhow::Result<()> {
@@ -69,96 +60,18 @@ async fn main() -> anyhow::Result<()> {
 async fn write(count: u32) -> anyhow::Result<()> {
     for at_once in [1, 64] {
         let folder = folder()?;
-        let (store, _) =
-            SqliteStore::open(&folder.path().join("trail.db"), Clock::system()).await?;
-        let each = if at_once == 1 { count / 16 } else { count / 64 };
-        let started = Instant::now();
-        let tasks: Vec<_> = (0..at_once)
-            .map(|_| {
-                let store = store.clone();
-                tokio::spawn(async move {
-                    for _ in 0..each {
-                        let intent = intent();
-                        store.intend(intent.clone()).await?;
-                        store.complete(applied(intent), vec![]).await?;
-                    }
-                    anyhow::Ok(())
-                })
-            })
-            .collect();
-        for task in tasks {
-            task.await??;
-        }
-        let took = started.elapsed();
-        let events = f64::from(at_once * each);
+        let count = if at_once == 1 { count / 16 } else { count };
+        let rate = trail::events_a_second(&folder.path().join("trail.db"), at_once, count).await?;
         println!(
-            "{at_once:>3} at once: {:>7.0} events/s, each an intent and an event that were on disk ({:.0} µs an event)",
-            events / took.as_secs_f64(),
-            took.as_micros() as f64 / events * f64::from(at_once),
+            "{at_once:>3} at once: {rate:>7.0} events/s, each an intent and an event that were on disk ({:.0} µs an event)",
+            1e6 / rate * f64::from(at_once),
         );
-        store.close().await;
     }
     println!(
         "fsync alone: {:.0}/s, a page of 4 KiB appended each time",
         disk::fsyncs(folder()?.path())?
     );
     Ok(())
-}
-
-fn intent() -> Intent {
-    let organization = OrganizationId(1);
-    #[expect(
-        clippy::disallowed_methods,
-        reason = "a benchmark runs on the machine's clock"
-    )]
-    let now = Timestamp::now();
-    Intent {
-        id: EventId::new(),
-        occurred_at: now,
-        action: Action::GroupUpdate,
-        actor: Actor {
-            credential_id: Some("ab".repeat(32)),
-            email: Some("ann@acme.example".into()),
-            ..Actor::default()
-        },
-        source: Source {
-            ip: Some("192.0.2.7".into()),
-            user_agent: Some("hr-sync/2".into()),
-            request_id: Some("0193f0a2-7c11-7000-8000-3b1a5c0e9d42".into()),
-        },
-        target: Target {
-            organization_id: Some(organization),
-            group_id: Some(GroupId(7)),
-            group_name: Some("Design".into()),
-            ..Target::default()
-        },
-        request: RequestRecord {
-            method: "PUT".into(),
-            path: "/api/v9/organizations/1/groups/7".into(),
-            body: Some(r#"{"name":"Brand"}"#.into()),
-            ..RequestRecord::default()
-        },
-        touches: Touches::Organization(organization, None),
-        flags: vec![],
-    }
-}
-
-fn applied(intent: Intent) -> Draft {
-    Draft {
-        completed_at: intent.occurred_at,
-        duration_ms: 12,
-        outcome: Outcome::Applied,
-        response: ResponseRecord {
-            status: Some(200),
-            ..ResponseRecord::default()
-        },
-        before: None,
-        after: None,
-        changes: vec![],
-        relations: vec![],
-        summary: "renamed \"Design\" to \"Brand\"".into(),
-        intent,
-    }
 }
 
 // === list ===
@@ -542,7 +455,7 @@ async fn export(count: i64) -> anyhow::Result<()> {
     Ok(())
 }
 
-// === an invented trail ===
+// === a trail to ask ===
 
 struct Trail {
     path: PathBuf,
@@ -560,7 +473,7 @@ impl Trail {
         };
         if !path.exists() {
             let started = Instant::now();
-            invent(&path, count).await?;
+            trail::invent(&path, count).await?;
             println!(
                 "{count} events invented in {:.0} s",
                 started.elapsed().as_secs_f64()
@@ -580,53 +493,4 @@ fn folder() -> anyhow::Result<TempDir> {
         None => tempfile::tempdir(),
     };
     folder.context("no folder for the trail")
-}
-
-// Straight into the table, without triggers and indexes, which are put back at the end.
-async fn invent(path: &Path, count: i64) -> anyhow::Result<()> {
-    let (store, _) = SqliteStore::open(path, Clock::system()).await?;
-    store.close().await;
-    let mut connection = SqliteConnectOptions::new()
-        .filename(path)
-        .journal_mode(SqliteJournalMode::Off)
-        .synchronous(SqliteSynchronous::Off)
-        .pragma("cache_size", "-1000000")
-        .connect()
-        .await?;
-    let parts: Vec<(String, String, String)> = sqlx::query_as(
-        "SELECT type, name, sql FROM sqlite_schema
-         WHERE tbl_name = 'audit_events' AND type IN ('index', 'trigger') AND sql IS NOT NULL",
-    )
-    .fetch_all(&mut connection)
-    .await?;
-    for (kind, name, _) in &parts {
-        let drop = AssertSqlSafe(format!("DROP {kind} {name}"));
-        sqlx::raw_sql(drop).execute(&mut connection).await?;
-    }
-    let mut first = 1;
-    while first <= count {
-        let last = (first + STEP - 1).min(count);
-        sqlx::query(include_str!("seed.sql"))
-            .bind(first)
-            .bind(last)
-            .execute(&mut connection)
-            .await?;
-        first = last + 1;
-    }
-    sqlx::raw_sql(
-        "INSERT INTO audit_event_groups
-         SELECT seq, organization_id, json_extract(changes, '$[0].group_id') FROM audit_events
-         WHERE action = 'membership.change';
-         INSERT INTO audit_hours
-         SELECT substr(occurred_at, 1, 13), min(seq), max(seq) FROM audit_events GROUP BY 1",
-    )
-    .execute(&mut connection)
-    .await?;
-    for (_, _, sql) in parts {
-        sqlx::raw_sql(AssertSqlSafe(sql))
-            .execute(&mut connection)
-            .await?;
-    }
-    connection.close().await?;
-    Ok(())
 }

@@ -73,7 +73,7 @@ mod tests {
         let (store, _) = SqliteStore::open(&path, clock()).await.unwrap();
         store.close().await;
         // More than a page looks at for a text, and none of them has it.
-        let seed = include_str!("../../benches/trail/seed.sql");
+        let seed = include_str!("../../benches/support/seed.sql");
         let mut raw = SqliteConnectOptions::new()
             .filename(&path)
             .connect()

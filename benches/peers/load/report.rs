@@ -5,13 +5,13 @@ use std::fmt::Write as _;
 use maud::Markup;
 
 use super::contender::Contender::{self, Bare, Nginx, Tollgate, Varnish};
+use super::picture::{Dot, Row, ratios};
 use super::scene::Coding::{Gzip, Identity};
 use super::scene::Protocol::Http1;
 use super::scene::Scene;
 use super::scene::Size::{Medium, Small};
 use super::scene::Work::{Changes, Hits, Reads};
 use super::{Played, Turn};
-use crate::plot::{Dot, Row, ratios};
 
 /// At least this many times what the peer does, by DESIGN §7.
 const ASKED: [(Scene, Contender, f64); 7] = [
