@@ -1,15 +1,18 @@
-//! No path answers without a credential, whichever there are.
+//! No path answers without a credential, whichever there are; and what the page says of how it looked.
 
 use std::sync::Arc;
 
 use axum::body::Body;
 use axum::http::{Method, Request, header};
 use axum::response::Response;
+use sqlx::sqlite::SqliteConnectOptions;
+use sqlx::{AssertSqlSafe, ConnectOptions as _};
 use tower::ServiceExt as _;
 
 use super::*;
 use crate::config::Role;
 use crate::quota::{Pace, Quota, Settings};
+use crate::store::filter::Filter;
 use crate::store::sqlite::SqliteStore;
 
 const METHODS: [Method; 7] = [
@@ -135,4 +138,51 @@ async fn no_path_answers_without_a_credential() {
     }
     let nothing = ask(&router, Method::GET, "/nothing/here", &[]).await;
     assert_eq!(nothing.status(), 401);
+}
+
+// More events than a page looks at for a text.
+async fn seed(folder: &std::path::Path) {
+    let path = folder.join("tollgate.db");
+    let (store, _) = SqliteStore::open(&path, Clock::system()).await.unwrap();
+    store.close().await;
+    let mut raw = SqliteConnectOptions::new()
+        .filename(&path)
+        .connect()
+        .await
+        .unwrap();
+    sqlx::query(AssertSqlSafe(include_str!("../../benches/trail/seed.sql")))
+        .bind(1)
+        .bind(Filter::LOOKED_AT + 10)
+        .execute(&mut raw)
+        .await
+        .unwrap();
+}
+
+async fn page(router: &Router, path: &str) -> String {
+    let right = [("authorization", "Bearer right"), ("accept", "text/html")];
+    let answer = ask(router, Method::GET, path, &right).await;
+    assert_eq!(answer.status(), 200, "{path}");
+    let body = axum::body::to_bytes(answer.into_body(), usize::MAX).await;
+    String::from_utf8(body.unwrap().to_vec()).unwrap()
+}
+
+#[tokio::test]
+async fn a_page_tells_how_far_back_it_looked_for_a_text_and_leads_further() {
+    let folder = tempfile::tempdir().unwrap();
+    seed(folder.path()).await;
+    let router = router(admin(folder.path()).await);
+    let shown = page(&router, "/?all=1&q=nowhere").await;
+    // The eleventh of all, six seconds after one another.
+    let looked =
+        "Looked for \u{201c}nowhere\u{201d} back to <time datetime=\"2023-11-14T22:14:26.000Z\"";
+    assert!(shown.contains(looked), "{shown}");
+    assert!(shown.contains("Nothing so far"), "{shown}");
+    let (_, further) = shown.split_once("rel=\"next\" href=\"").unwrap();
+    let (further, _) = further.split_once('"').unwrap();
+    let shown = page(&router, &further.replace("&amp;", "&")).await;
+    assert!(shown.contains("Nothing matches."), "{shown}");
+    assert!(!shown.contains("Looked for"), "{shown}");
+    // A page that is full looked no further than what it shows.
+    let full = page(&router, "/?all=1&q=person").await;
+    assert!(!full.contains("Looked for"), "{full}");
 }

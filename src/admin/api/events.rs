@@ -70,7 +70,8 @@ pub(super) struct Events {
 /// Names are shorter, and what a text costs grows with it.
 const LONGEST: usize = 256;
 
-const USUAL: u32 = 50;
+/// As many events a page has, if nothing is said.
+pub(in crate::admin) const USUAL: u32 = 50;
 const MOST: u32 = 1000;
 
 // A form sends the fields that nobody filled in too.
