@@ -11,6 +11,7 @@ use tower::ServiceExt as _;
 
 use super::*;
 use crate::config::Role;
+use crate::domain::proxies::Proxies;
 use crate::quota::{Pace, Quota, Settings};
 use crate::store::filter::Filter;
 use crate::store::sqlite::SqliteStore;
@@ -65,7 +66,11 @@ async fn admin(folder: &std::path::Path) -> Admin {
         organizations: None,
     };
     Admin {
-        access: Access::new(Tokens::new(vec![(Token::new("right"), principal)]), false),
+        access: Access::new(
+            Tokens::new(vec![(Token::new("right"), principal)]),
+            false,
+            Proxies::default(),
+        ),
         metrics: Metrics::new(),
         public_metrics: false,
         readiness: Readiness::new(Watched {
