@@ -13,6 +13,7 @@ use super::*;
 use crate::config::Role;
 use crate::domain::proxies::Proxies;
 use crate::quota::{Pace, Quota, Settings};
+use crate::store::StoreError;
 use crate::store::filter::Filter;
 use crate::store::sqlite::SqliteStore;
 
@@ -167,6 +168,10 @@ async fn page(router: &Router, path: &str) -> String {
     let right = [("authorization", "Bearer right"), ("accept", "text/html")];
     let answer = ask(router, Method::GET, path, &right).await;
     assert_eq!(answer.status(), 200, "{path}");
+    text(answer).await
+}
+
+async fn text(answer: Response) -> String {
     let body = axum::body::to_bytes(answer.into_body(), usize::MAX).await;
     String::from_utf8(body.unwrap().to_vec()).unwrap()
 }
@@ -190,4 +195,40 @@ async fn a_page_tells_how_far_back_it_looked_for_a_text_and_leads_further() {
     // A page that is full looked no further than what it shows.
     let full = page(&router, "/?all=1&q=person").await;
     assert!(!full.contains("Looked for"), "{full}");
+}
+
+#[tokio::test]
+async fn a_view_that_cannot_be_read_is_not_offered_for_export() {
+    let folder = tempfile::tempdir().unwrap();
+    let router = router(admin(folder.path()).await);
+    for path in ["/", "/?group=9001"] {
+        let shown = page(&router, path).await;
+        assert!(shown.contains("Export this view"), "{shown}");
+    }
+    for path in ["/?since=soon", "/?org=acme", "/?group=Nobody"] {
+        let shown = page(&router, path).await;
+        assert!(!shown.contains("/api/events"), "{path}: {shown}");
+    }
+}
+
+#[tokio::test]
+async fn nobody_who_reads_is_told_where_the_database_is() {
+    async fn broken() -> Result<(), Problem> {
+        Err(StoreError::Missing("/srv/secret/tollgate.db".to_owned()))?
+    }
+    let router = Router::new()
+        .route("/", get(broken))
+        .route("/api/events", get(broken))
+        .layer(from_fn(edge::edge));
+    for path in ["/", "/api/events"] {
+        let asked = [("accept", "text/html"), ("x-request-id", "r-1")];
+        let answer = ask(&router, Method::GET, path, &asked).await;
+        assert_eq!(answer.status(), 503);
+        let told = text(answer).await;
+        assert!(
+            told.contains("r-1") && told.contains("log says why"),
+            "{told}"
+        );
+        assert!(!told.contains("/srv"), "{told}");
+    }
 }

@@ -122,6 +122,15 @@ enum Wanted {
     Several(Vec<(OrganizationId, GroupId)>),
 }
 
+// === impl Wanted ===
+
+impl Wanted {
+    /// Whether there is a view to be read, which the API gives too.
+    fn is_one_view(&self) -> bool {
+        matches!(self, Self::Any | Self::One(_))
+    }
+}
+
 async fn wanted(admin: &Admin, principal: &Principal, text: &str) -> Result<Wanted, StoreError> {
     let text = text.trim();
     if text.is_empty() {
@@ -156,7 +165,7 @@ pub(super) async fn changes(
         Wanted::One(id) => Some(*id),
         Wanted::Any | Wanted::None | Wanted::Several(_) => None,
     };
-    if matches!(wanted, Wanted::Any | Wanted::One(_)) {
+    if wanted.is_one_view() {
         match page_of(&admin, &principal, &view, group).await {
             Ok(found) => {
                 looked_back = looked_back_to(&admin, &view, &found).await?;
@@ -172,22 +181,7 @@ pub(super) async fn changes(
         (form(&view, &organizations))
         @if let Some(problem) = &wrong { p.wrong role="alert" { (problem.detail()) } }
         @if let Wanted::Several(groups) = &wanted { (several(&view, groups)) }
-        div.bar {
-            @if view.cursor.is_empty() {
-                label.switch hidden {
-                    input #live type="checkbox" role="switch"
-                        data-stream=(view.api("/api/events/stream", group, &[]))
-                        data-rows=(link("/rows", &view.fields())) data-after=(head);
-                    " Live"
-                }
-            } @else {
-                a href=(link("/", &view.fields())) { "Newest" }
-            }
-            span.grow {}
-            span.hint { "Export this view: " }
-            a href=(view.api("/api/events/export", group, &[("format", "csv")])) download { "CSV" }
-            a href=(view.api("/api/events/export", group, &[("format", "ndjson")])) download { "NDJSON" }
-        }
+        @if wrong.is_none() && wanted.is_one_view() { (bar(&view, group, head)) }
         ol #rows.rows aria-label="Changes, newest first" aria-live="polite" {
             @for event in &events { (row(event)) }
         }
@@ -210,6 +204,28 @@ pub(super) async fn changes(
         }
     };
     Ok(layout::page(&principal, Place::Changes, "Changes", &body))
+}
+
+// What can be had of the view besides its rows.
+fn bar(view: &View, group: Option<GroupId>, head: i64) -> Markup {
+    html! {
+        div.bar {
+            @if view.cursor.is_empty() {
+                label.switch hidden {
+                    input #live type="checkbox" role="switch"
+                        data-stream=(view.api("/api/events/stream", group, &[]))
+                        data-rows=(link("/rows", &view.fields())) data-after=(head);
+                    " Live"
+                }
+            } @else {
+                a href=(link("/", &view.fields())) { "Newest" }
+            }
+            span.grow {}
+            span.hint { "Export this view: " }
+            a href=(view.api("/api/events/export", group, &[("format", "csv")])) download { "CSV" }
+            a href=(view.api("/api/events/export", group, &[("format", "ndjson")])) download { "NDJSON" }
+        }
+    }
 }
 
 type Found = (Vec<Event>, Option<i64>);
