@@ -5,8 +5,8 @@ use std::sync::Arc;
 use axum::body::Body;
 use axum::http::{Method, Request, header};
 use axum::response::Response;
+use sqlx::ConnectOptions as _;
 use sqlx::sqlite::SqliteConnectOptions;
-use sqlx::{AssertSqlSafe, ConnectOptions as _};
 use tower::ServiceExt as _;
 
 use super::*;
@@ -146,8 +146,8 @@ async fn no_path_answers_without_a_credential() {
     assert_eq!(nothing.status(), 401);
 }
 
-// More events than a page looks at for a text.
-async fn seed(folder: &std::path::Path) {
+// A database with what `sql` makes of the numbers 1 to `last`.
+async fn seed(folder: &std::path::Path, sql: &'static str, last: u32) {
     let path = folder.join("tollgate.db");
     let (store, _) = SqliteStore::open(&path, Clock::system()).await.unwrap();
     store.close().await;
@@ -156,12 +156,15 @@ async fn seed(folder: &std::path::Path) {
         .connect()
         .await
         .unwrap();
-    sqlx::query(AssertSqlSafe(include_str!("../../benches/trail/seed.sql")))
-        .bind(1)
-        .bind(Filter::LOOKED_AT + 10)
-        .execute(&mut raw)
-        .await
-        .unwrap();
+    let seeded = sqlx::query(sql).bind(1).bind(last);
+    seeded.execute(&mut raw).await.unwrap();
+}
+
+// Where a page leads to next.
+fn next_of(shown: &str) -> Option<String> {
+    let (_, next) = shown.split_once("rel=\"next\" href=\"")?;
+    let (next, _) = next.split_once('"')?;
+    Some(next.replace("&amp;", "&"))
 }
 
 async fn page(router: &Router, path: &str) -> String {
@@ -179,7 +182,8 @@ async fn text(answer: Response) -> String {
 #[tokio::test]
 async fn a_page_tells_how_far_back_it_looked_for_a_text_and_leads_further() {
     let folder = tempfile::tempdir().unwrap();
-    seed(folder.path()).await;
+    let events = include_str!("../../benches/trail/seed.sql");
+    seed(folder.path(), events, Filter::LOOKED_AT + 10).await;
     let router = router(admin(folder.path()).await);
     let shown = page(&router, "/?all=1&q=nowhere").await;
     // The eleventh of all, six seconds after one another.
@@ -187,9 +191,7 @@ async fn a_page_tells_how_far_back_it_looked_for_a_text_and_leads_further() {
         "Looked for \u{201c}nowhere\u{201d} back to <time datetime=\"2023-11-14T22:14:26.000Z\"";
     assert!(shown.contains(looked), "{shown}");
     assert!(shown.contains("Nothing so far"), "{shown}");
-    let (_, further) = shown.split_once("rel=\"next\" href=\"").unwrap();
-    let (further, _) = further.split_once('"').unwrap();
-    let shown = page(&router, &further.replace("&amp;", "&")).await;
+    let shown = page(&router, &next_of(&shown).unwrap()).await;
     assert!(shown.contains("Nothing matches."), "{shown}");
     assert!(!shown.contains("Looked for"), "{shown}");
     // A page that is full looked no further than what it shows.
@@ -230,5 +232,38 @@ async fn nobody_who_reads_is_told_where_the_database_is() {
             "{told}"
         );
         assert!(!told.contains("/srv"), "{told}");
+    }
+}
+
+#[tokio::test]
+async fn many_groups_are_told_page_by_page_and_each_of_them_once() {
+    const GROUPS: &str = "
+        WITH RECURSIVE numbers (i) AS (SELECT ?1 UNION ALL SELECT i + 1 FROM numbers WHERE i < ?2)
+        INSERT INTO known_groups (group_id, organization_id, seen_at, state)
+        SELECT i, 4123, '2023-11-14T22:13:26.000Z',
+            json_object('group_id', i, 'name', 'Group-' || i, 'users', json('[]'), 'workspaces', json('[]'))
+        FROM numbers";
+    let folder = tempfile::tempdir().unwrap();
+    seed(folder.path(), GROUPS, 401).await;
+    let router = router(admin(folder.path()).await);
+    for (at, said) in [("", "now"), ("?at=2023-11-15", "2023-11-15")] {
+        let mut names = Vec::new();
+        let mut sizes = Vec::new();
+        let mut next = Some(format!("/organizations/4123/groups{at}"));
+        while let Some(path) = next {
+            let shown = page(&router, &path).await;
+            let (_, caption) = shown.split_once("<caption>").unwrap();
+            let (caption, _) = caption.split_once("</caption>").unwrap();
+            assert!(caption.contains(said), "{caption}");
+            let found = shown.split(">Group-").skip(1);
+            let found: Vec<u32> = found
+                .map(|rest| rest.split_once('<').unwrap().0.parse().unwrap())
+                .collect();
+            sizes.push(found.len());
+            names.extend(found);
+            next = next_of(&shown);
+        }
+        assert_eq!(sizes, [200, 200, 1]);
+        assert!(names.into_iter().eq(1..=401));
     }
 }
