@@ -175,13 +175,7 @@ impl Which {
     }
 
     pub(in crate::admin) fn before(&self) -> Result<Option<i64>, Problem> {
-        let Some(cursor) = said(&self.cursor) else {
-            return Ok(None);
-        };
-        let number = cursor.parse().ok().filter(|number| *number > 0);
-        number.map(Some).ok_or_else(|| {
-            Problem::bad_request("cursor: send the `next` of the page before, as it is")
-        })
+        row(&self.cursor)
     }
 
     /// How many.
@@ -191,6 +185,17 @@ impl Which {
             _ => Err(Problem::bad_request(format!("limit: from 1 to {MOST}"))),
         }
     }
+}
+
+/// The row that a cursor stands for.
+pub(super) fn row(cursor: &Option<String>) -> Result<Option<i64>, Problem> {
+    let Some(cursor) = said(cursor) else {
+        return Ok(None);
+    };
+    let number = cursor.parse().ok().filter(|number| *number > 0);
+    number
+        .map(Some)
+        .ok_or_else(|| Problem::bad_request("cursor: send the `next` of the page before, as it is"))
 }
 
 fn said(text: &Option<String>) -> Option<String> {

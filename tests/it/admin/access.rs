@@ -207,7 +207,7 @@ async fn behind_a_trusted_proxy_each_client_is_wrong_for_itself() {
         let mut gate = builder.start().await;
         gate.must_not_keep("guessed-wrongly");
         let stranger = gate.admin_stranger();
-        let of = |client: &str| stranger.with("x-forwarded-for", client);
+        let of = |client: &str| stranger.clone().with("x-forwarded-for", client);
         for _ in 0..10 {
             post(&of("6.6.6.6, 192.0.2.1"), "token=guessed-wrongly")
                 .await
@@ -217,8 +217,9 @@ async fn behind_a_trusted_proxy_each_client_is_wrong_for_itself() {
         let other = of("192.0.2.2").authorized("Bearer guessed-wrongly");
         other.get("/api/events").await.assert_status(told);
         // What a client writes there itself gets it no other address.
-        let same = post(&of("6.6.6.7, 192.0.2.1"), "token=guessed-wrongly");
-        same.await.assert_status(429);
+        post(&of("6.6.6.7, 192.0.2.1"), "token=guessed-wrongly")
+            .await
+            .assert_status(429);
         let events = gate.events_when(10).await;
         let told = if is_believed {
             "192.0.2.1"
