@@ -52,7 +52,7 @@ pub(super) async fn edge(mut request: Request, next: Next) -> Response {
     let route = request.extensions().get::<MatchedPath>().cloned();
     let mut answer = next.run(request).await;
     if let Some(problem) = answer.extensions_mut().remove::<Problem>() {
-        if let Some(error) = problem.cause.as_ref().map(|error| error as &dyn Error) {
+        if let Some(error) = problem.cause.as_deref().map(|error| error as &dyn Error) {
             tracing::warn!(
                 request_id = id,
                 error,

@@ -25,9 +25,9 @@ pub struct Problem {
     pub(super) request_id: Option<String>,
     #[serde(skip)]
     retry_after: Option<u64>,
-    /// What the log has besides.
+    /// What the log has besides. In a box, because most problems have none.
     #[serde(skip)]
-    pub(super) cause: Option<StoreError>,
+    pub(super) cause: Option<Box<StoreError>>,
 }
 
 // === impl Problem ===
@@ -156,7 +156,7 @@ impl From<StoreError> for Problem {
     fn from(error: StoreError) -> Self {
         Self {
             // It may name the database's file, which is none of a reader's business.
-            cause: Some(error),
+            cause: Some(Box::new(error)),
             ..Self::new(
                 StatusCode::SERVICE_UNAVAILABLE,
                 "urn:tollgate:audit-unavailable",
