@@ -37,6 +37,7 @@ use crate::domain::action::{Action, Outcome};
 use crate::domain::caller::Key;
 use crate::domain::checkpoint::SigningKey;
 use crate::domain::endpoint::Touches;
+use crate::domain::proxies::Proxies;
 use crate::layers::Inbound;
 use crate::layers::audit::{RECENT, Recent, Recorder, Turns};
 use crate::layers::cache::CacheLayer;
@@ -200,8 +201,9 @@ impl App {
         };
         let proxy_listener = bind("listen.proxy", config.listen.proxy).await?;
         let admin_listener = bind("listen.admin", config.listen.admin).await?;
+        let proxies = Proxies::new(config.identity.trusted_proxies.clone());
         let admin = Admin {
-            access: Access::new(tokens, config.listen.tls_cert.is_some()),
+            access: Access::new(tokens, config.listen.tls_cert.is_some(), proxies),
             metrics: metrics.clone(),
             public_metrics: config.admin.public_metrics,
             readiness: readiness(

@@ -44,8 +44,19 @@ pub struct Upstream {
     pub requests: u64,
     /// Of those, how many got no answer, or a 5xx.
     pub failed: u64,
-    /// From a request to its answer's head, on average; `None` before the first.
-    pub mean: Option<Duration>,
+    /// How long half of the answers took, from the request to the answer's head; `None` before the first.
+    pub half: Option<Took>,
+    /// How long 99 of a hundred took.
+    pub most: Option<Took>,
+}
+
+/// A time as far as a histogram tells it: by the bounds of its buckets, nothing guessed in between.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Took {
+    /// Not longer than this.
+    AtMost(Duration),
+    /// Longer than this, which is the last bound.
+    Over(Duration),
 }
 
 #[derive(Debug)]
@@ -505,30 +516,40 @@ impl Metrics {
     /// How upstream answered until now. From the text, because a histogram does not tell what it counted.
     #[must_use]
     pub fn upstream(&self) -> Upstream {
-        let (mut requests, mut failed, mut seconds) = (0, 0, 0.0);
+        let (mut within, mut failed) = (Vec::new(), 0);
         for line in self.text().lines() {
             let Some((name, value)) = line.rsplit_once(' ') else {
                 continue;
             };
-            let count = || value.parse::<u64>().unwrap_or(0);
-            match name {
-                "tollgate_upstream_duration_seconds_sum" => seconds = value.parse().unwrap_or(0.0),
-                "tollgate_upstream_duration_seconds_count" => requests = count(),
-                _ => {
-                    let status = name.strip_prefix("tollgate_upstream_requests_total{status=\"");
-                    if status.is_some_and(|status| status.starts_with(['5', 'n'])) {
-                        failed += count();
-                    }
-                }
+            let count: u64 = value.parse().unwrap_or(0);
+            let status = name.strip_prefix("tollgate_upstream_requests_total{status=\"");
+            if status.is_some_and(|status| status.starts_with(['5', 'n'])) {
+                failed += count;
+            }
+            let bound = name.strip_prefix("tollgate_upstream_duration_seconds_bucket{le=\"");
+            if let Some(Ok(bound)) = bound.map(|rest| rest.trim_end_matches("\"}").parse()) {
+                within.push((bound, count));
             }
         }
-        #[expect(clippy::cast_precision_loss, reason = "a mean, for people")]
-        let mean = seconds / requests as f64;
         Upstream {
-            requests,
+            // All are within the last bound, which is infinite.
+            requests: within.last().map_or(0, |(_, count)| *count),
             failed,
-            mean: Duration::try_from_secs_f64(mean).ok(),
+            half: took(&within, 50),
+            most: took(&within, 99),
         }
+    }
+}
+
+// How long so many of a hundred took, by how many took at most each bound.
+fn took(within: &[(f64, u64)], percent: u64) -> Option<Took> {
+    let (_, all) = *within.last().filter(|(_, all)| *all > 0)?;
+    let rank = (all * percent).div_ceil(100);
+    let at = within.iter().position(|(_, count)| *count >= rank)?;
+    let time = |at: usize| Duration::try_from_secs_f64(within.get(at)?.0).ok();
+    match time(at) {
+        Some(bound) => Some(Took::AtMost(bound)),
+        None => time(at.checked_sub(1)?).map(Took::Over),
     }
 }
 

@@ -3,7 +3,8 @@
 //! **Guarantees**: nothing behind [`require`] is reached without a token, or a session that was begun with
 //! one; also what does not exist, so that a stranger does not learn what does. A token for some
 //! organizations sees nothing of others: [`Principal::sees`] and [`Principal::within`] are the two questions
-//! that every answer asks. Wrong tokens are counted by address, and above a bound not even looked at.
+//! that every answer asks. Wrong tokens are counted by address, the one behind trusted proxies,
+//! and above a bound not even looked at.
 //! What changes state is taken from our own pages alone where the browser sends a cookie by itself.
 
 mod attempts;
@@ -12,18 +13,18 @@ mod sessions;
 mod source;
 mod tokens;
 
-use std::net::IpAddr;
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::sync::Arc;
 
-use axum::extract::{FromRequestParts, Request, State};
+use axum::extract::{ConnectInfo, FromRequestParts, Request, State};
 use axum::http::request::Parts;
-use axum::http::{HeaderMap, Method, header};
+use axum::http::{Extensions, HeaderMap, Method, header};
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Redirect, Response};
 use axum_extra::extract::CookieJar;
 
+use self::attempts::Attempts;
 pub(super) use self::attempts::WINDOW;
-use self::attempts::{Attempts, address_of};
 pub(super) use self::origin::IsForeign;
 use self::origin::is_foreign;
 pub(super) use self::sessions::COOKIE;
@@ -36,6 +37,7 @@ use super::{Admin, page};
 use crate::config::Role;
 use crate::domain::event::Event;
 use crate::domain::ids::OrganizationId;
+use crate::domain::proxies::Proxies;
 
 /// Who is known, and how.
 #[derive(Clone, Debug)]
@@ -43,6 +45,7 @@ pub struct Access {
     tokens: Tokens,
     pub(super) sessions: Sessions,
     attempts: Attempts,
+    proxies: Proxies,
 }
 
 /// Whoever has one of the tokens.
@@ -63,14 +66,22 @@ pub(super) struct Administrator(pub(super) Principal);
 
 impl Access {
     /// Those who have one of `tokens`. `secure`: the page is served under TLS, so that a session's cookie is
-    /// to go nowhere else.
+    /// to go nowhere else. `proxies` are believed when they tell whom they speak for.
     #[must_use]
-    pub fn new(tokens: Tokens, secure: bool) -> Self {
+    pub fn new(tokens: Tokens, secure: bool, proxies: Proxies) -> Self {
         Self {
             tokens,
             sessions: Sessions::new(secure),
             attempts: Attempts::new(),
+            proxies,
         }
+    }
+
+    /// From where somebody asks, behind proxies that are trusted to tell it.
+    pub(super) fn address_of(&self, extensions: &Extensions, headers: &HeaderMap) -> IpAddr {
+        let peer = extensions.get::<ConnectInfo<SocketAddr>>();
+        let peer = peer.map_or(Ipv4Addr::UNSPECIFIED.into(), |ConnectInfo(peer)| peer.ip());
+        self.proxies.client(peer, headers)
     }
 
     /// Whom a token stands for that came from `address`.
@@ -173,7 +184,9 @@ pub(super) async fn require(
         // A header that holds none, or another kind of credential, is no guess.
         Some("") => return refuse(&request),
         Some(token) => {
-            let address = address_of(request.extensions());
+            let address = admin
+                .access
+                .address_of(request.extensions(), request.headers());
             match admin.access.recognize(token, address) {
                 Ok(principal) => principal,
                 Err(problem) => return problem.into_response(),

@@ -17,7 +17,7 @@ use utoipa::openapi::security::{ApiKey, ApiKeyValue, HttpAuthScheme, HttpBuilder
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
-pub(super) use self::events::Which;
+pub(super) use self::events::{USUAL, Which};
 use super::Admin;
 use super::access::COOKIE;
 use super::problem::Problem;

@@ -3,6 +3,8 @@
 //! **Guarantees**: every answer has a request id and a line in the log; nobody may frame, sniff or keep it;
 //! a page runs no script and loads nothing but our own files. A problem is told with the request's id.
 
+use std::error::Error;
+
 use axum::Json;
 use axum::body::Body;
 use axum::extract::{MatchedPath, Request, State};
@@ -50,6 +52,13 @@ pub(super) async fn edge(mut request: Request, next: Next) -> Response {
     let route = request.extensions().get::<MatchedPath>().cloned();
     let mut answer = next.run(request).await;
     if let Some(problem) = answer.extensions_mut().remove::<Problem>() {
+        if let Some(error) = problem.cause.as_deref().map(|error| error as &dyn Error) {
+            tracing::warn!(
+                request_id = id,
+                error,
+                "The admin side could not use the audit database"
+            );
+        }
         answer = told(problem, answer, &id, is_read);
     }
     let headers = answer.headers_mut();

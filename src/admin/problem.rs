@@ -25,6 +25,9 @@ pub struct Problem {
     pub(super) request_id: Option<String>,
     #[serde(skip)]
     retry_after: Option<u64>,
+    /// What the log has besides. In a box, because most problems have none.
+    #[serde(skip)]
+    pub(super) cause: Option<Box<StoreError>>,
 }
 
 // === impl Problem ===
@@ -43,6 +46,7 @@ impl Problem {
             detail: detail.into(),
             request_id: None,
             retry_after: None,
+            cause: None,
         }
     }
 
@@ -150,13 +154,15 @@ impl IntoResponse for Problem {
 
 impl From<StoreError> for Problem {
     fn from(error: StoreError) -> Self {
-        let cause = std::error::Error::source(&error);
-        let cause = cause.map(|cause| format!(": {cause}")).unwrap_or_default();
-        Self::new(
-            StatusCode::SERVICE_UNAVAILABLE,
-            "urn:tollgate:audit-unavailable",
-            "Audit unavailable",
-            format!("{error}{cause}"),
-        )
+        Self {
+            // It may name the database's file, which is none of a reader's business.
+            cause: Some(Box::new(error)),
+            ..Self::new(
+                StatusCode::SERVICE_UNAVAILABLE,
+                "urn:tollgate:audit-unavailable",
+                "Audit unavailable",
+                "the audit database cannot be used; the gateway's log says why, with this request's id",
+            )
+        }
     }
 }

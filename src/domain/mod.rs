@@ -18,6 +18,7 @@ pub mod moment;
 pub mod once;
 pub mod operations;
 pub mod own;
+pub mod proxies;
 pub mod redact;
 pub mod replay;
 pub mod row;

@@ -310,3 +310,34 @@ fn a_name_or_a_label_that_is_not_there_is_noticed() {
         assert!(told.is_err(), "{wrong}");
     }
 }
+
+#[test]
+fn how_long_upstream_took_is_told_by_the_bounds_that_were_not_passed() {
+    let metrics = Metrics::new();
+    let told = |metrics: &Metrics| {
+        let Upstream { half, most, .. } = metrics.upstream();
+        (half, most)
+    };
+    assert_eq!(told(&metrics), (None, None));
+    let answered = |millis, times| {
+        for _ in 0..times {
+            metrics.upstream_answered(Some(StatusCode::OK), Duration::from_millis(millis));
+        }
+    };
+    let at_most = |millis| Some(Took::AtMost(Duration::from_millis(millis)));
+    answered(80, 1);
+    assert_eq!(told(&metrics), (at_most(100), at_most(100)));
+    answered(80, 97);
+    answered(2_000, 1);
+    assert_eq!(told(&metrics), (at_most(100), at_most(2_500)));
+    answered(40_000, 1);
+    assert_eq!(told(&metrics), (at_most(100), at_most(2_500)));
+    answered(40_000, 1);
+    let over = Some(Took::Over(Duration::from_secs(30)));
+    assert_eq!(told(&metrics), (at_most(100), over));
+    metrics.upstream_answered(None, Duration::ZERO);
+    assert_eq!(
+        (metrics.upstream().requests, metrics.upstream().failed),
+        (102, 1)
+    );
+}

@@ -37,7 +37,7 @@ pub struct Filter {
 
 impl Filter {
     /// How many events a page looks at for a text. It may end early then, and its `next` goes on.
-    pub const LOOKED_AT: u32 = 10_000;
+    pub const LOOKED_AT: u32 = 5_000;
 
     /// The organizations that are asked for; `None` is any.
     #[must_use]

@@ -18,7 +18,20 @@ pub struct Pages<'a> {
     /// Where the next page begins; `None` after the last.
     pub cursor: Option<Cursor>,
     /// How many events are still wanted.
-    pub left: u32,
+    pub left: u64,
+    /// The last row that is wanted, of a walk to newer ones; `i64::MAX`: all.
+    pub last: i64,
+}
+
+/// Events that match, as they come: those behind a row, also from other processes.
+#[derive(Debug)]
+pub struct News {
+    /// Of this trail.
+    pub reader: Reader,
+    /// Which.
+    pub filter: Filter,
+    /// The row up to which it has looked.
+    pub last: i64,
 }
 
 // === impl Pages ===
@@ -33,13 +46,16 @@ impl Pages<'_> {
         let Some(cursor) = self.cursor.filter(|_| self.left > 0) else {
             return Ok(None);
         };
-        let size = self.left.min(PAGE);
+        let size = u32::try_from(self.left).map_or(PAGE, |left| left.min(PAGE));
         let page = self.reader.next_events(&self.filter, cursor, size).await?;
+        let mut events = page.events;
+        events.retain(|event| event.seq <= self.last);
         // What came, not what was asked for: a page that looks for a text may end early.
-        let came = u32::try_from(page.events.len()).unwrap_or(u32::MAX);
+        let came = u64::try_from(events.len()).unwrap_or(u64::MAX);
         self.left = self.left.saturating_sub(came);
-        self.cursor = page.next.map(|seq| cursor.moved_to(seq));
-        Ok(Some(page.events))
+        let next = page.next.filter(|seq| *seq < self.last);
+        self.cursor = next.map(|seq| cursor.moved_to(seq));
+        Ok(Some(events))
     }
 
     /// All of them at once.
@@ -53,6 +69,30 @@ impl Pages<'_> {
             rest.extend(events);
         }
         Ok(rest)
+    }
+}
+
+// === impl News ===
+
+impl News {
+    /// The next of them, oldest first; none if none have come. That costs one step along the primary key.
+    ///
+    /// # Errors
+    ///
+    /// When the database cannot be read.
+    pub async fn next(&mut self, limit: u32) -> Result<Vec<Event>, StoreError> {
+        let newest = self.reader.last().await?;
+        while self.last < newest {
+            let after = Cursor::After(self.last);
+            let page = self.reader.next_events(&self.filter, after, limit).await?;
+            // A page that is not full went to the end, which may have moved since.
+            let shown = page.events.last().map_or(0, |event| event.seq);
+            self.last = page.next.unwrap_or(newest.max(shown));
+            if !page.events.is_empty() {
+                return Ok(page.events);
+            }
+        }
+        Ok(vec![])
     }
 }
 
@@ -97,6 +137,7 @@ mod tests {
             },
             cursor: Some(Cursor::OLDEST),
             left: 3,
+            last: i64::MAX,
         };
         assert_eq!(pages.next().await.unwrap(), Some(vec![]));
         assert_eq!(pages.rest().await.unwrap().len(), 3);

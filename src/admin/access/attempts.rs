@@ -1,12 +1,10 @@
 //! How often somebody may be wrong.
 
-use std::net::{IpAddr, Ipv6Addr, SocketAddr};
+use std::net::{IpAddr, Ipv6Addr};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
-use axum::extract::ConnectInfo;
-use axum::http::Extensions;
 use moka::policy::EvictionPolicy;
 use moka::sync::Cache;
 
@@ -49,14 +47,6 @@ impl Attempts {
         let count = self.0.get_with(network(address), Arc::default);
         count.fetch_add(1, Ordering::Relaxed);
     }
-}
-
-/// The address at the other end.
-pub(in crate::admin) fn address_of(extensions: &Extensions) -> IpAddr {
-    let peer = extensions.get::<ConnectInfo<SocketAddr>>();
-    peer.map_or(IpAddr::from([0, 0, 0, 0]), |ConnectInfo(peer)| {
-        peer.ip().to_canonical()
-    })
 }
 
 // One customer has a whole /64 of IPv6.

@@ -7,7 +7,8 @@ use axum::extract::FromRequestParts;
 use axum::http::header;
 use axum::http::request::Parts;
 
-use super::{Principal, address_of};
+use super::Principal;
+use crate::admin::Admin;
 use crate::admin::edge::RequestId;
 use crate::domain::event;
 use crate::domain::own::Operator;
@@ -15,6 +16,7 @@ use crate::domain::own::Operator;
 /// Who is at the other end.
 #[derive(Clone, Debug)]
 pub(in crate::admin) struct Source {
+    /// Their address, behind proxies that are trusted to tell it.
     pub(in crate::admin) address: IpAddr,
     /// Whether the browser speaks TLS, if only with somebody in front of this gateway.
     pub(in crate::admin) is_secure: bool,
@@ -58,17 +60,17 @@ impl Source {
     }
 }
 
-impl<S: Send + Sync> FromRequestParts<S> for Source {
+impl FromRequestParts<Admin> for Source {
     type Rejection = Infallible;
 
-    async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, Infallible> {
+    async fn from_request_parts(parts: &mut Parts, admin: &Admin) -> Result<Self, Infallible> {
         let user_agent = parts.headers.get(header::USER_AGENT);
         let user_agent = user_agent.map(|value| {
             let text = String::from_utf8_lossy(value.as_bytes());
             text.chars().take(LONGEST).collect()
         });
         Ok(Self {
-            address: address_of(&parts.extensions),
+            address: admin.access.address_of(&parts.extensions, &parts.headers),
             // Whoever lies about it has a cookie that their own browser keeps to itself.
             is_secure: parts
                 .headers

@@ -70,7 +70,8 @@ pub(super) struct Events {
 /// Names are shorter, and what a text costs grows with it.
 const LONGEST: usize = 256;
 
-const USUAL: u32 = 50;
+/// As many events a page has, if nothing is said.
+pub(in crate::admin) const USUAL: u32 = 50;
 const MOST: u32 = 1000;
 
 // A form sends the fields that nobody filled in too.
@@ -174,13 +175,7 @@ impl Which {
     }
 
     pub(in crate::admin) fn before(&self) -> Result<Option<i64>, Problem> {
-        let Some(cursor) = said(&self.cursor) else {
-            return Ok(None);
-        };
-        let number = cursor.parse().ok().filter(|number| *number > 0);
-        number.map(Some).ok_or_else(|| {
-            Problem::bad_request("cursor: send the `next` of the page before, as it is")
-        })
+        row(&self.cursor)
     }
 
     /// How many.
@@ -190,6 +185,17 @@ impl Which {
             _ => Err(Problem::bad_request(format!("limit: from 1 to {MOST}"))),
         }
     }
+}
+
+/// The row that a cursor stands for.
+pub(super) fn row(cursor: &Option<String>) -> Result<Option<i64>, Problem> {
+    let Some(cursor) = said(cursor) else {
+        return Ok(None);
+    };
+    let number = cursor.parse().ok().filter(|number| *number > 0);
+    number
+        .map(Some)
+        .ok_or_else(|| Problem::bad_request("cursor: send the `next` of the page before, as it is"))
 }
 
 fn said(text: &Option<String>) -> Option<String> {

@@ -151,11 +151,11 @@ async fn rows_into(
         reader: &admin.reader,
         filter,
         cursor: Some(Cursor::OLDEST),
-        left: u32::MAX,
+        left: u64::MAX,
+        last,
     };
     let mut encoder = Encoder::new(format)?;
     loop {
-        pages.left = u32::MAX;
         let page = tokio::select! {
             () = admin.stop.cancelled() => return Err(io::Error::other(STOPPED)),
             page = pages.next() => page.map_err(io::Error::other)?,
@@ -163,12 +163,9 @@ async fn rows_into(
         let Some(events) = page else {
             return encoder.hand_on(sender, &admin.stop).await;
         };
-        for event in events.iter().filter(|event| event.seq <= last) {
+        for event in &events {
             encoder.event(event)?;
             *rows += 1;
-        }
-        if events.iter().any(|event| event.seq > last) {
-            return encoder.hand_on(sender, &admin.stop).await;
         }
         encoder.hand_on(sender, &admin.stop).await?;
     }

@@ -6,7 +6,7 @@ use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use utoipa::{IntoParams, ToSchema};
 
-use super::events::{Events, time};
+use super::events::{Events, row, time};
 use super::{Asked, Named};
 use crate::admin::Admin;
 use crate::admin::access::Principal;
@@ -103,15 +103,7 @@ pub(super) async fn history(
     if !(1..=MOST).contains(&limit) {
         return Err(Problem::bad_request(format!("limit: from 1 to {MOST}")));
     }
-    let cursor = match part.cursor.map(|cursor| cursor.parse()) {
-        None => Cursor::OLDEST,
-        Some(Ok(seq)) => Cursor::After(seq),
-        Some(Err(_)) => {
-            return Err(Problem::bad_request(
-                "cursor: send the `next` of the page before, as it is",
-            ));
-        }
-    };
+    let cursor = row(&part.cursor)?.map_or(Cursor::OLDEST, Cursor::After);
     let filter = Filter {
         within: principal.within(),
         group: Some(group),

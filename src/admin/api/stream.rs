@@ -24,8 +24,7 @@ use crate::admin::access::Principal;
 use crate::admin::problem::Problem;
 use crate::domain::event::Event;
 use crate::domain::row::Link;
-use crate::store::filter::{Cursor, Filter};
-use crate::store::sqlite::Reader;
+use crate::store::pages::News;
 
 const LONGEST: Duration = Duration::from_secs(15 * 60);
 
@@ -41,10 +40,8 @@ const PAGE: u32 = 20;
 const PATIENCE: Duration = Duration::from_secs(60);
 
 struct Tail {
-    reader: Reader,
-    filter: Filter,
+    news: News,
     heads: watch::Receiver<Option<Link>>,
-    last: i64,
     queue: VecDeque<Event>,
     stop: CancellationToken,
     until: Instant,
@@ -94,10 +91,12 @@ pub(super) async fn stream(
         })?,
     };
     let tail = Tail {
-        reader: admin.reader,
-        filter,
+        news: News {
+            reader: admin.reader,
+            filter,
+            last,
+        },
         heads,
-        last,
         queue: VecDeque::new(),
         stop: admin.stop,
         until: Instant::now() + LONGEST,
@@ -144,7 +143,7 @@ impl Tail {
             }
             // First marked as seen, then read: what comes in between wakes the next wait.
             self.heads.borrow_and_update();
-            self.read().await?;
+            self.queue.extend(self.news.next(PAGE).await.ok()?);
             if !self.queue.is_empty() {
                 continue;
             }
@@ -153,23 +152,5 @@ impl Tail {
                 _ = timeout(LOOK, self.heads.changed()) => {}
             }
         }
-    }
-
-    async fn read(&mut self) -> Option<()> {
-        // One step along the primary key, where nothing has come.
-        let newest = self.reader.last().await.ok()?;
-        while self.last < newest && self.queue.is_empty() {
-            let after = Cursor::After(self.last);
-            let page = self
-                .reader
-                .next_events(&self.filter, after, PAGE)
-                .await
-                .ok()?;
-            // A page that is not full went to the end, which may have moved since.
-            let shown = page.events.last().map_or(0, |event| event.seq);
-            self.last = page.next.unwrap_or(newest.max(shown));
-            self.queue.extend(page.events);
-        }
-        Some(())
     }
 }

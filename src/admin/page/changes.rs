@@ -9,7 +9,7 @@ use super::layout::{self, Place, link};
 use super::rows::row;
 use crate::admin::Admin;
 use crate::admin::access::Principal;
-use crate::admin::api::{Asked, Which};
+use crate::admin::api::{Asked, USUAL, Which};
 use crate::admin::problem::Problem;
 use crate::domain::action::{Action, Outcome};
 use crate::domain::event::Event;
@@ -122,6 +122,15 @@ enum Wanted {
     Several(Vec<(OrganizationId, GroupId)>),
 }
 
+// === impl Wanted ===
+
+impl Wanted {
+    /// Whether there is a view to be read, which the API gives too.
+    fn is_one_view(&self) -> bool {
+        matches!(self, Self::Any | Self::One(_))
+    }
+}
+
 async fn wanted(admin: &Admin, principal: &Principal, text: &str) -> Result<Wanted, StoreError> {
     let text = text.trim();
     if text.is_empty() {
@@ -151,13 +160,17 @@ pub(super) async fn changes(
     let mut wrong = None;
     let mut events = Vec::new();
     let mut next = None;
+    let mut looked_back = None;
     let group = match &wanted {
         Wanted::One(id) => Some(*id),
         Wanted::Any | Wanted::None | Wanted::Several(_) => None,
     };
-    if matches!(wanted, Wanted::Any | Wanted::One(_)) {
+    if wanted.is_one_view() {
         match page_of(&admin, &principal, &view, group).await {
-            Ok(page) => (events, next) = page,
+            Ok(found) => {
+                looked_back = looked_back_to(&admin, &view, &found).await?;
+                (events, next) = found;
+            }
             Err(problem) if problem.status().is_client_error() => wrong = Some(problem),
             Err(problem) => return Err(problem),
         }
@@ -168,6 +181,34 @@ pub(super) async fn changes(
         (form(&view, &organizations))
         @if let Some(problem) = &wrong { p.wrong role="alert" { (problem.detail()) } }
         @if let Wanted::Several(groups) = &wanted { (several(&view, groups)) }
+        @if wrong.is_none() && wanted.is_one_view() { (bar(&view, group, head)) }
+        ol #rows.rows aria-label="Changes, newest first" aria-live="polite" {
+            @for event in &events { (row(event)) }
+        }
+        @if events.is_empty() && wrong.is_none() { (empty(&view, &wanted, next.is_some())) }
+        @if let Some(time) = &looked_back {
+            p.hint {
+                "Looked for \u{201c}" (view.q.trim()) "\u{201d} back to " (layout::time(time, false))
+                ", in at most " (Filter::LOOKED_AT) " changes at a time."
+            }
+        }
+        @if let Some(next) = next {
+            @let next = next.to_string();
+            @let mut older = view.fields();
+            @let () = older.push(("cursor", &next));
+            p.pager {
+                a rel="next" href=(link("/", &older)) {
+                    @if view.q.is_empty() { "Older" } @else { "Look further back" }
+                }
+            }
+        }
+    };
+    Ok(layout::page(&principal, Place::Changes, "Changes", &body))
+}
+
+// What can be had of the view besides its rows.
+fn bar(view: &View, group: Option<GroupId>, head: i64) -> Markup {
+    html! {
         div.bar {
             @if view.cursor.is_empty() {
                 label.switch hidden {
@@ -184,22 +225,7 @@ pub(super) async fn changes(
             a href=(view.api("/api/events/export", group, &[("format", "csv")])) download { "CSV" }
             a href=(view.api("/api/events/export", group, &[("format", "ndjson")])) download { "NDJSON" }
         }
-        ol #rows.rows aria-label="Changes, newest first" aria-live="polite" {
-            @for event in &events { (row(event)) }
-        }
-        @if events.is_empty() && wrong.is_none() { (empty(&view, &wanted, next.is_some())) }
-        @if let Some(next) = next {
-            @let next = next.to_string();
-            @let mut older = view.fields();
-            @let () = older.push(("cursor", &next));
-            p.pager {
-                a rel="next" href=(link("/", &older)) {
-                    @if view.q.is_empty() { "Older" } @else { "Look further back" }
-                }
-            }
-        }
-    };
-    Ok(layout::page(&principal, Place::Changes, "Changes", &body))
+    }
 }
 
 type Found = (Vec<Event>, Option<i64>);
@@ -217,6 +243,20 @@ async fn page_of(
         .events(&filter, which.before()?, which.limit()?)
         .await?;
     Ok((page.events, page.next))
+}
+
+// How far back a text was looked for, where the page ended before it was full.
+async fn looked_back_to(
+    admin: &Admin,
+    view: &View,
+    (events, next): &Found,
+) -> Result<Option<String>, StoreError> {
+    let Some(next) = next.filter(|_| !view.q.trim().is_empty() && events.len() < USUAL as usize)
+    else {
+        return Ok(None);
+    };
+    let last = admin.reader.event_at(next).await?;
+    Ok(last.map(|event| event.occurred_at))
 }
 
 /// `GET /rows`: the next rows that came after one, newest first, for the page that is open.
@@ -357,7 +397,7 @@ fn empty(view: &View, wanted: &Wanted, is_more: bool) -> Markup {
                 p.hint { "A group that is gone is found by its number, or by its name as a text." }
             } @else if let Wanted::Several(_) = wanted {
             } @else if is_more {
-                p { "Nothing among the last " (Filter::LOOKED_AT) " changes. There are older ones." }
+                p { "Nothing so far. There are older changes." }
             } @else if view.fields().is_empty() {
                 p { "No change of a group has passed this gateway yet." }
                 p.hint {

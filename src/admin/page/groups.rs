@@ -18,6 +18,9 @@ use crate::domain::ids::{GroupId, OrganizationId};
 use crate::domain::replay::{Facts, State as Stood};
 use crate::store::sqlite::Known;
 
+// So many groups are on a page: each takes a few queries to put together.
+const PAGE: usize = 200;
+
 // So many members are named beside a group; its own page names all.
 const NAMED: usize = 12;
 
@@ -81,6 +84,8 @@ fn of_one(known: &Known) -> Markup {
 #[serde(deny_unknown_fields)]
 pub(super) struct When {
     at: Option<String>,
+    /// The groups behind this one, by number.
+    after: Option<GroupId>,
 }
 
 /// The groups of an organization.
@@ -92,7 +97,10 @@ pub(super) async fn groups(
 ) -> Result<Markup, Problem> {
     principal.may_see(organization)?;
     let at = At::of(when.at.as_deref(), admin.clock.now())?;
-    let groups = admin.reader.groups_at(organization, at.time).await?;
+    let (groups, is_more) = admin
+        .reader
+        .groups_behind(organization, at.time, when.after, PAGE)
+        .await?;
     let groups: Vec<(GroupId, Facts)> = groups
         .into_iter()
         .filter_map(|(id, state)| match state {
@@ -108,13 +116,23 @@ pub(super) async fn groups(
             a href=(changes(organization)) { "Changes of this organization" }
         }
         (at.form(&path(organization), None))
-        @if groups.is_empty() && at.is_now() {
+        @if groups.is_empty() && when.after.is_some() {
+            p.empty { "There are no more groups." }
+        } @else if groups.is_empty() && at.is_now() {
             (none_yet())
         } @else if groups.is_empty() {
             p.empty { "No group is known to have been there at this moment: choose a later one." }
         } @else {
             table.table.groups {
-                caption { (counted(groups.len(), "group", "groups")) ", as of " (at.said()) }
+                caption {
+                    (counted(groups.len(), "group", "groups"))
+                    @match when.after {
+                        Some(last) => { " with numbers above " (last) }
+                        None if is_more => { ", those with the lowest numbers" }
+                        None => {}
+                    }
+                    ", as of " (at.said())
+                }
                 thead { tr {
                     th scope="col" { "Group" }
                     th.number scope="col" { "Members" }
@@ -124,6 +142,13 @@ pub(super) async fn groups(
                 tbody {
                     @for (id, facts) in &groups { (row(organization, *id, facts, at)) }
                 }
+            }
+            @if let Some((last, _)) = groups.last().filter(|_| is_more) {
+                @let last = last.to_string();
+                @let time = at.query();
+                @let mut behind = vec![("after", last.as_str())];
+                @let () = behind.extend(time.as_deref().map(|time| ("at", time)));
+                p.pager { a rel="next" href=(layout::link(&path(organization), &behind)) { "More groups" } }
             }
         }
     };

@@ -19,7 +19,7 @@ use crate::admin::access::Principal;
 use crate::admin::problem::Problem;
 use crate::admin::tally::{DAYS, Kind, Sums, Told};
 use crate::domain::action::{Action, Outcome};
-use crate::metrics::Upstream;
+use crate::metrics::{Took, Upstream};
 
 /// How they ended, as the chart stacks them.
 const APPLIED: [Outcome; 2] = [Outcome::Applied, Outcome::Partial];
@@ -141,17 +141,25 @@ fn upstream(upstream: Upstream) -> Markup {
     html! {
         section.panel aria-labelledby="upstream" {
             h2 #upstream { "Upstream, since this gateway started" }
-            @if let Some(mean) = upstream.mean {
+            @if let (Some(half), Some(most)) = (upstream.half, upstream.most) {
                 ul.numbers {
                     li { strong { (upstream.requests) } " requests sent" }
                     li class=(if upstream.failed == 0 { "plain" } else { "bad" }) {
                         strong { (upstream.failed) } " failed: no answer, or 5xx"
                     }
-                    li { strong { (mean.as_millis()) " ms" } " to an answer, on average" }
+                    li { (took(half)) " to half of the answers" }
+                    li { (took(most)) " to 99 of 100 answers" }
                 }
             } @else {
                 p.empty { "Nothing was asked of it yet." }
             }
         }
+    }
+}
+
+fn took(took: Took) -> Markup {
+    match took {
+        Took::AtMost(bound) => html! { strong { (bound.as_millis()) " ms" } " or less" },
+        Took::Over(bound) => html! { strong { (bound.as_millis()) " ms" } " or more" },
     }
 }

@@ -23,10 +23,10 @@ use crate::clock::Clock;
 use crate::domain::event::Event;
 use crate::domain::own;
 use crate::export::Csv;
-use crate::store::Trail as _;
 use crate::store::filter::Cursor;
 use crate::store::pages::Pages;
 use crate::store::sqlite::{Reader, SqliteStore};
+use crate::store::{StoreError, Trail as _};
 
 #[derive(Args, Debug)]
 pub(super) struct ExportArgs {
@@ -85,7 +85,7 @@ pub(super) async fn run(
     recorded.context("the export is done, but could not be recorded")
 }
 
-fn cannot_record(error: crate::store::StoreError) -> anyhow::Error {
+fn cannot_record(error: StoreError) -> anyhow::Error {
     anyhow!(error).context(
         "an export is recorded in the trail, and this one cannot be (`tollgate audit list --format ndjson` reads without recording)",
     )
@@ -176,11 +176,12 @@ async fn stream(
         reader,
         filter: args.which.filter(clock),
         cursor: Some(Cursor::OLDEST),
-        left: u32::MAX,
+        left: u64::MAX,
+        last,
     };
     match args.format {
         Format::Ndjson => {
-            while let Some(events) = next(&mut pages, last, &bar).await? {
+            while let Some(events) = next(&mut pages, &bar).await? {
                 for event in &events {
                     write_line(out, event)?;
                     *rows += 1;
@@ -189,7 +190,7 @@ async fn stream(
         }
         Format::Csv => {
             let mut csv = Csv::to(&mut *out, as_told(terminal))?;
-            while let Some(events) = next(&mut pages, last, &bar).await? {
+            while let Some(events) = next(&mut pages, &bar).await? {
                 for event in &events {
                     csv.event(event)?;
                     *rows += 1;
@@ -203,24 +204,12 @@ async fn stream(
     Ok(())
 }
 
-async fn next(
-    pages: &mut Pages<'_>,
-    last: i64,
-    bar: &ProgressBar,
-) -> anyhow::Result<Option<Vec<Event>>> {
-    // One page more than `u32` counts would be the end of a very long trail.
-    pages.left = u32::MAX;
-    let Some(mut events) = pages.next().await? else {
-        return Ok(None);
-    };
-    events.retain(|event| event.seq <= last);
-    match events.last() {
-        Some(event) => {
-            bar.set_position(u64::try_from(event.seq).unwrap_or(0));
-            Ok(Some(events))
-        }
-        None => Ok(None),
+async fn next(pages: &mut Pages<'_>, bar: &ProgressBar) -> Result<Option<Vec<Event>>, StoreError> {
+    let events = pages.next().await?;
+    if let Some(event) = events.iter().flatten().last() {
+        bar.set_position(u64::try_from(event.seq).unwrap_or(0));
     }
+    Ok(events)
 }
 
 // On standard error, and only if that is a terminal, which indicatif finds out.

@@ -59,7 +59,8 @@ pub(super) async fn run(
             ..Filter::default()
         },
         cursor: Some(Cursor::OLDEST),
-        left: u32::MAX,
+        left: u64::MAX,
+        last: i64::MAX,
     };
     let mut life = Vec::new();
     while let Some(events) = pages.next().await? {

@@ -51,7 +51,8 @@ pub(super) async fn run(
         reader,
         filter: args.which.filter(clock),
         cursor: Some(Cursor::NEWEST),
-        left: args.limit,
+        left: args.limit.into(),
+        last: i64::MAX,
     };
     match args.format {
         Format::Table => {

@@ -23,6 +23,7 @@ use super::which::Which;
 use crate::clock::Clock;
 use crate::domain::event::Event;
 use crate::store::filter::Cursor;
+use crate::store::pages::News;
 use crate::store::sqlite::Reader;
 
 /// How often it looks.
@@ -78,7 +79,7 @@ async fn follow(
     let filter = args.which.filter(clock);
     let file = identity(database);
     // First the place, then what is before it: what comes meanwhile is after it, and not lost.
-    let mut last = reader.last().await?;
+    let last = reader.last().await?;
     if args.lines > 0 {
         let there = reader
             .next_events(&filter, Cursor::Before(last + 1), args.lines)
@@ -88,6 +89,11 @@ async fn follow(
         }
     }
     out.flush()?;
+    let mut news = News {
+        reader: reader.clone(),
+        filter,
+        last,
+    };
     let mut looks = interval(LOOK);
     looks.set_missed_tick_behavior(MissedTickBehavior::Delay);
     loop {
@@ -99,19 +105,16 @@ async fn follow(
         if identity(database) != file {
             bail!("{} was replaced by another file", database.display());
         }
-        let newest = reader.last().await?;
-        while last < newest {
-            let page = reader
-                .next_events(&filter, Cursor::After(last), PAGE)
-                .await?;
-            for event in &page.events {
+        loop {
+            let events = news.next(PAGE).await?;
+            if events.is_empty() {
+                break;
+            }
+            for event in &events {
                 print(args, event, out, look)?;
             }
-            // A page that is not full went to the end, which may have moved since.
-            let shown = page.events.last().map_or(0, |event| event.seq);
-            last = page.next.unwrap_or(newest.max(shown));
+            out.flush()?;
         }
-        out.flush()?;
     }
 }
 

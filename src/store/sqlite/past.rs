@@ -47,16 +47,40 @@ impl Reader {
         organization: OrganizationId,
         time: Timestamp,
     ) -> Result<Vec<(GroupId, State)>, StoreError> {
+        let all = self.groups_behind(organization, time, None, usize::MAX);
+        all.await.map(|(groups, _)| groups)
+    }
+
+    /// The same, of the groups with a higher number than `last`, at most `limit` of them; and whether there
+    /// are more. It costs what it gives, and what was passed over on the way.
+    ///
+    /// # Errors
+    ///
+    /// When the database cannot be read.
+    pub async fn groups_behind(
+        &self,
+        organization: OrganizationId,
+        time: Timestamp,
+        last: Option<GroupId>,
+        limit: usize,
+    ) -> Result<(Vec<(GroupId, State)>, bool), StoreError> {
         let time = rfc3339(time);
         let boundary = self.last_until(&time).await?;
         let mut groups = Vec::new();
         for id in self.mentioned_groups(organization).await? {
-            let state = self.state(id, organization, &time, boundary).await?;
-            if state != State::Absent && state != State::Unknown {
-                groups.push((id, self.with_names(organization, state).await?));
+            if Some(id) <= last {
+                continue;
             }
+            let state = self.state(id, organization, &time, boundary).await?;
+            if state == State::Absent || state == State::Unknown {
+                continue;
+            }
+            if groups.len() >= limit {
+                return Ok((groups, true));
+            }
+            groups.push((id, self.with_names(organization, state).await?));
         }
-        Ok(groups)
+        Ok((groups, false))
     }
 
     /// What the trail and the lists tell of one group of an organization, as it was at `time`: a few rows,

@@ -197,6 +197,43 @@ async fn wrong_tokens_are_recorded_and_then_not_looked_at_any_more() {
 }
 
 #[tokio::test]
+async fn behind_a_trusted_proxy_each_client_is_wrong_for_itself() {
+    let toggl = toggl().await;
+    // The tests' own connections are from 127.0.0.1.
+    for (trusted, is_believed) in [("127.0.0.0/8", true), ("10.0.0.0/8", false)] {
+        let builder = Gateway::before(&toggl).config(|config| {
+            config.identity.trusted_proxies = vec![trusted.parse().unwrap()];
+        });
+        let mut gate = builder.start().await;
+        gate.must_not_keep("guessed-wrongly");
+        let stranger = gate.admin_stranger();
+        let of = |client: &str| stranger.clone().with("x-forwarded-for", client);
+        for _ in 0..10 {
+            post(&of("6.6.6.6, 192.0.2.1"), "token=guessed-wrongly")
+                .await
+                .assert_status(401);
+        }
+        let told = if is_believed { 401 } else { 429 };
+        let other = of("192.0.2.2").authorized("Bearer guessed-wrongly");
+        other.get("/api/events").await.assert_status(told);
+        // What a client writes there itself gets it no other address.
+        post(&of("6.6.6.7, 192.0.2.1"), "token=guessed-wrongly")
+            .await
+            .assert_status(429);
+        let events = gate.events_when(10).await;
+        let told = if is_believed {
+            "192.0.2.1"
+        } else {
+            "127.0.0.1"
+        };
+        for event in events {
+            assert_eq!(event.source.ip.as_deref(), Some(told));
+        }
+        gate.stop().await;
+    }
+}
+
+#[tokio::test]
 async fn a_reader_reads_and_an_administrator_purges() {
     let toggl = toggl().await;
     let builder = Gateway::before(&toggl);
