@@ -12,6 +12,7 @@ use crate::cache::epochs::Epochs;
 use crate::clock::Clock;
 use crate::config::Config;
 use crate::domain::caller::Key;
+use crate::domain::proxies::Proxies;
 use crate::error::ProxyError;
 use crate::layers::audit::{AuditLayer, Recorder};
 use crate::layers::cache::CacheLayer;
@@ -97,7 +98,10 @@ pub fn proxy(parts: Parts, upstream: Upstream) -> (Proxy, Lists) {
         // From here on nobody looks at the path: what was received becomes a `Call { endpoint, .. }`.
         .layer(ClassifyLayer::new(identity.tools))
         // Only the fingerprint of a credential goes further than the request does.
-        .layer(IdentifyLayer::new(key, identity.trusted_proxies))
+        .layer(IdentifyLayer::new(
+            key,
+            Proxies::new(identity.trusted_proxies),
+        ))
         // Outside all that acts: nothing changes before the intent is on disk. A change outlives its caller.
         .layer(AuditLayer::new(recorder))
         // Inside `audit`, which records what is refused here; outside `invalidate`: who waits closes nothing.

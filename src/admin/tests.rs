@@ -182,7 +182,7 @@ async fn text(answer: Response) -> String {
 #[tokio::test]
 async fn a_page_tells_how_far_back_it_looked_for_a_text_and_leads_further() {
     let folder = tempfile::tempdir().unwrap();
-    let events = include_str!("../../benches/trail/seed.sql");
+    let events = include_str!("../../benches/support/seed.sql");
     seed(folder.path(), events, Filter::LOOKED_AT + 10).await;
     let router = router(admin(folder.path()).await);
     let shown = page(&router, "/?all=1&q=nowhere").await;

@@ -4,20 +4,17 @@
 //! trusted proxy or tool tells whom it speaks for are believed from `identity.trusted_proxies` alone,
 //! and `X-Tollgate-Actor` is never forwarded.
 
-use std::net::IpAddr;
-use std::sync::Arc;
 use std::task::{Context, Poll};
 
-use http::{HeaderMap, HeaderName};
-use ipnet::IpNet;
+use http::HeaderName;
 use tower::{Layer, Service};
 
 use super::{Answer, Call, Unidentified};
 use crate::domain::caller::{Caller, Key};
+use crate::domain::proxies::Proxies;
 use crate::error::ProxyError;
 
 const ACTOR: HeaderName = HeaderName::from_static("x-tollgate-actor");
-const FORWARDED_FOR: HeaderName = HeaderName::from_static("x-forwarded-for");
 
 // Longer than any name, short enough for a column.
 const LONGEST_ACTOR: usize = 256;
@@ -26,7 +23,7 @@ const LONGEST_ACTOR: usize = 256;
 #[derive(Clone, Debug)]
 pub struct IdentifyLayer {
     key: Key,
-    trusted: Arc<[IpNet]>,
+    trusted: Proxies,
 }
 
 /// See the [module](self).
@@ -40,36 +37,8 @@ pub struct Identify<S> {
 
 impl IdentifyLayer {
     /// `trusted` are the peers whose word on others is taken.
-    pub fn new(key: Key, trusted: impl Into<Arc<[IpNet]>>) -> Self {
-        Self {
-            key,
-            trusted: trusted.into(),
-        }
-    }
-
-    fn trusts(&self, address: IpAddr) -> bool {
-        self.trusted
-            .iter()
-            .any(|network| network.contains(&address.to_canonical()))
-    }
-
-    // From the nearest hop outwards, as far as each hop is trusted to have told the truth.
-    fn client(&self, peer: IpAddr, headers: &HeaderMap) -> IpAddr {
-        let mut client = peer;
-        let values = headers.get_all(FORWARDED_FOR);
-        let hops = values
-            .iter()
-            .flat_map(|value| value.to_str().unwrap_or_default().split(','));
-        for hop in hops.collect::<Vec<_>>().into_iter().rev() {
-            if !self.trusts(client) {
-                break;
-            }
-            match hop.trim().parse() {
-                Ok(address) => client = address,
-                Err(_) => break,
-            }
-        }
-        client
+    pub fn new(key: Key, trusted: Proxies) -> Self {
+        Self { key, trusted }
     }
 }
 
@@ -106,12 +75,12 @@ where
             mut origin,
         } = call;
         let actor = request.headers_mut().remove(ACTOR);
-        if self.layer.trusts(origin.peer) {
+        if self.layer.trusted.trusts(origin.peer) {
             origin.on_behalf_of = actor
                 .and_then(|name| String::from_utf8(name.as_bytes().to_vec()).ok())
                 .map(|name| name.trim().chars().take(LONGEST_ACTOR).collect())
                 .filter(|name: &String| !name.is_empty());
-            origin.client = self.layer.client(origin.peer, request.headers());
+            origin.client = self.layer.trusted.client(origin.peer, request.headers());
         }
         let caller = Caller::of(request.headers(), &self.layer.key);
         self.inner.call(Call {
@@ -140,7 +109,7 @@ mod tests {
             "127.0.0.0/8".parse().unwrap(),
             "10.0.0.0/8".parse().unwrap(),
         ];
-        let mut service = Spawn::new(IdentifyLayer::new(key, trusted).layer(inner));
+        let mut service = Spawn::new(IdentifyLayer::new(key, Proxies::new(trusted)).layer(inner));
         assert_ready_ok!(service.poll_ready());
         let mut request = Request::get("/api/v9/me").body(Body::empty()).unwrap();
         for (name, value) in headers {

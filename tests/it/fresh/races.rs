@@ -17,6 +17,7 @@ use tollgate::cache::tags::Tags;
 use tollgate::cache::verdict::Freshness;
 use tollgate::clock::Clock;
 use tollgate::domain::caller::Key;
+use tollgate::domain::proxies::Proxies;
 use tollgate::layers::Inbound;
 use tollgate::layers::cache::CacheLayer;
 use tollgate::layers::classify::ClassifyLayer;
@@ -444,7 +445,7 @@ impl PlainCache {
             .layer(RescueLayer)
             .layer(LimitLayer::new(64, minute))
             .layer(ClassifyLayer::new([]))
-            .layer(IdentifyLayer::new(key, []))
+            .layer(IdentifyLayer::new(key, Proxies::default()))
             .layer(cache)
             .layer(ForwardLayer::new(to, "http"))
             .service(upstream);
