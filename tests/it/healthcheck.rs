@@ -44,12 +44,11 @@ async fn a_gateway_that_cannot_record_is_not_healthy_and_says_why() {
 }
 
 #[tokio::test]
-async fn a_gateway_on_every_address_is_asked_over_loopback() {
+async fn a_gateway_that_is_ready_is_healthy_on_every_address() {
     let gate = Folder::before(NOBODY)
         .set("listen.admin", "0.0.0.0:0")
         .start()
         .await;
-    assert!(gate.admin_address().starts_with("0.0.0.0:"));
     assert_eq!(check(gate.admin_address(), &[]), (String::new(), Some(0)));
 }
 
