@@ -7,6 +7,8 @@ pub mod audit;
 pub mod config;
 pub mod demo;
 pub mod environment;
+pub mod healthcheck;
+pub mod manual;
 pub mod quota;
 pub mod serve;
 pub mod simulate;
@@ -50,6 +52,8 @@ enum Command {
     Quota(quota::Args),
     /// Check or show the configuration
     Config(config::ConfigArgs),
+    /// Ask whether the gateway on this machine is ready
+    Healthcheck(healthcheck::Args),
     /// Print a shell's completions
     #[command(after_help = "\
 Example:
@@ -58,6 +62,8 @@ Example:
         /// The shell
         shell: Shell,
     },
+    /// Write the manual pages, one for each command
+    Man(manual::Args),
 }
 
 /// Runs the command that the process was started with.
@@ -85,6 +91,8 @@ fn run(command: Command) -> anyhow::Result<()> {
             clap_complete::generate(shell, &mut Cli::command(), "tollgate", &mut script);
             Ok(io::stdout().write_all(&script)?)
         }
+        Command::Man(args) => manual::run(&args, Cli::command()),
+        Command::Healthcheck(args) => in_runtime(healthcheck::run(args)),
         Command::Serve(args) => in_runtime(serve::run(args)),
         Command::Demo(args) => in_runtime(demo::run(args)),
         Command::Audit(args) => in_runtime(async move { args.run(&Clock::system()).await }),

@@ -135,7 +135,8 @@ fn banner(toggl: &Toggl) -> String {
     text
 }
 
-fn duration(text: &str) -> Result<Duration, String> {
+/// Reads a duration as people write it, such as 150ms.
+pub(super) fn duration(text: &str) -> Result<Duration, String> {
     let parsed: SignedDuration = text
         .parse()
         .map_err(|error: jiff::Error| error.to_string())?;

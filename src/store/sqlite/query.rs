@@ -1,6 +1,6 @@
 //! The statements behind a [`Filter`], and behind a number.
 //!
-//! Which rows match, and in which order, is [`walk`]'s; here is what is wanted of them: whole rows, their
+//! Which rows match, and in which order, is [`walk`](mod@walk)'s; here is what is wanted of them: whole rows, their
 //! numbers, or those that hold a text.
 
 mod arm;

@@ -231,6 +231,11 @@ impl Process {
         self.proxy.trim_start_matches("http://")
     }
 
+    /// `host:port` of the admin side.
+    pub(crate) fn admin_address(&self) -> &str {
+        self.admin.trim_start_matches("http://")
+    }
+
     /// Returns when a line with `text` was logged.
     pub(crate) async fn logged(&self, text: &str) {
         eventually(text, async || self.log().contains(text).then_some(())).await;

@@ -1,7 +1,7 @@
 //! One way to the rows: which table, along which index, from which value to the next.
 //!
 //! **Guarantee**: every look at a table here is along an index that is named, and steps from value to value;
-//! what the values are is the [walk](super::walk)'s, which puts the arms together.
+//! what the values are is the [walk](mod@super::walk)'s, which puts the arms together.
 
 use sqlx::{QueryBuilder, Sqlite};
 

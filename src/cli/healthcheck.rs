@@ -1,0 +1,139 @@
+//! `tollgate healthcheck`: whether the gateway on this machine is ready, for whoever watches a container
+//! or a service and has neither curl nor a shell.
+//!
+//! **Guarantee**: it ends with 0 only if the admin side answered `200` within the time. Everything else is 1
+//! with a reason, and a wrong configuration 2 as everywhere. It needs no token, opens no file but the
+//! configuration, and writes none.
+
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
+use std::time::Duration;
+
+use anyhow::{Context as _, bail, ensure};
+use bytes::Bytes;
+use clap::Args as ClapArgs;
+use http::Uri;
+use http::uri::Scheme;
+use http_body_util::{BodyExt as _, Empty, Limited};
+use hyper_util::client::legacy::Client;
+use hyper_util::rt::TokioExecutor;
+use serde::Deserialize;
+
+use super::environment::FileArgs;
+use super::simulate::duration;
+
+/// Ask whether the gateway on this machine is ready.
+#[derive(ClapArgs, Debug)]
+#[command(after_help = "\
+It asks /readyz of the configuration's listen.admin, over loopback where that is every address. Ready
+is: the audit trail can be written. Exits with 0 if it is, else with 1 and the reason.
+
+Examples:
+  tollgate healthcheck
+  tollgate healthcheck --config /etc/tollgate/tollgate.toml
+  tollgate healthcheck --url http://127.0.0.1:8081/healthz --timeout 1s")]
+pub struct Args {
+    #[command(flatten)]
+    file: FileArgs,
+
+    /// What to ask in place of the configuration's admin side; /healthz is alive, /readyz is ready
+    #[arg(long, value_name = "URL", conflicts_with = "file")]
+    url: Option<Uri>,
+
+    /// How long it may take
+    #[arg(long, value_name = "DURATION", default_value = "3s", value_parser = duration)]
+    timeout: Duration,
+}
+
+/// The largest answer that is read; a ready gateway's has a few lines.
+const LARGEST_ANSWER: usize = 64 << 10;
+
+/// Asks once.
+///
+/// # Errors
+///
+/// When the gateway is not ready, or does not say so in time.
+pub async fn run(args: Args) -> anyhow::Result<()> {
+    let url = match args.url {
+        Some(url) => url,
+        None => ready_of(args.file.load()?.0.listen.admin)?,
+    };
+    ensure!(
+        url.scheme() == Some(&Scheme::HTTP),
+        "{url} is no http:// address"
+    );
+    match tokio::time::timeout(args.timeout, ask(&url)).await {
+        Ok(asked) => asked,
+        Err(_) => bail!("{url} gave no answer within {:?}", args.timeout),
+    }
+}
+
+async fn ask(url: &Uri) -> anyhow::Result<()> {
+    let client = Client::builder(TokioExecutor::new()).build_http::<Empty<Bytes>>();
+    let answer = client.get(url.clone()).await;
+    let answer = answer.with_context(|| format!("{url} cannot be asked"))?;
+    let status = answer.status();
+    if status == http::StatusCode::OK {
+        return Ok(());
+    }
+    let body = Limited::new(answer.into_body(), LARGEST_ANSWER);
+    let body = body.collect().await.map(|body| body.to_bytes());
+    let reasons = body.ok().as_deref().and_then(reasons).unwrap_or_default();
+    bail!("{url} answered {status}{reasons}");
+}
+
+// What a gateway that is not ready says of it.
+fn reasons(body: &[u8]) -> Option<String> {
+    #[derive(Deserialize)]
+    struct Report {
+        reasons: Vec<Reason>,
+    }
+    #[derive(Deserialize)]
+    struct Reason {
+        what: String,
+    }
+    let report: Report = serde_json::from_slice(body).ok()?;
+    let reasons = report.reasons.iter();
+    Some(reasons.map(|reason| format!(": {}", reason.what)).collect())
+}
+
+// `/readyz` of a gateway that listens there.
+fn ready_of(listen: SocketAddr) -> anyhow::Result<Uri> {
+    ensure!(
+        listen.port() != 0,
+        "listen.admin takes a free port, so nobody knows which: say it with --url"
+    );
+    let mut address = listen;
+    // Every address: nobody can be asked there, and loopback is one of them.
+    match listen.ip() {
+        IpAddr::V4(Ipv4Addr::UNSPECIFIED) => address.set_ip(Ipv4Addr::LOCALHOST.into()),
+        IpAddr::V6(Ipv6Addr::UNSPECIFIED) => address.set_ip(Ipv6Addr::LOCALHOST.into()),
+        IpAddr::V4(_) | IpAddr::V6(_) => {}
+    }
+    Ok(format!("http://{address}/readyz").parse()?)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_gateway_on_every_address_is_asked_over_loopback() {
+        let asked = |listen: &str| ready_of(listen.parse().unwrap()).map(|url| url.to_string());
+        for (listen, url) in [
+            ("0.0.0.0:8081", "http://127.0.0.1:8081/readyz"),
+            ("[::]:8081", "http://[::1]:8081/readyz"),
+            ("10.0.0.7:9000", "http://10.0.0.7:9000/readyz"),
+        ] {
+            assert_eq!(asked(listen).unwrap(), url);
+        }
+        let error = asked("127.0.0.1:0").unwrap_err().to_string();
+        assert!(error.contains("--url"), "{error}");
+    }
+
+    #[test]
+    fn each_reason_is_told() {
+        let body = br#"{"ready":false,"reasons":[{"what":"the disk is full","since":"now"}]}"#;
+        assert_eq!(reasons(body).unwrap(), ": the disk is full");
+        assert_eq!(reasons(b"<html>"), None);
+    }
+}
