@@ -1,7 +1,9 @@
-//! Accepts connections up to a limit, serves HTTP/1.1 and HTTP/2 with prior knowledge, and drains.
+//! Accepts connections up to a limit, serves HTTP/1.1 and HTTP/2 on them, and drains.
 //!
-//! **Guarantee**: after the signal to stop no connection is accepted, those that are idle are closed,
-//! and what is under way may end for as long as the grace lasts; then it is cut off.
+//! **Guarantees**: after the signal to stop no connection is accepted, those that are idle are closed,
+//! and what is under way may end for as long as the grace lasts; then it is cut off. With a certificate nothing
+//! is served without TLS; whoever does not get to the end of its handshake is cut off after the time for a head,
+//! and nobody else waits for them.
 
 use std::convert::Infallible;
 use std::future::Future;
@@ -22,10 +24,13 @@ use hyper_util::server::graceful::GracefulShutdown;
 use pin_project_lite::pin_project;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::Semaphore;
+use tokio_rustls::server::TlsStream;
+use tokio_util::either::Either as Stream;
 use tokio_util::sync::CancellationToken;
 use tower::util::Oneshot;
 use tower::{Service, ServiceExt as _};
 
+use super::certificate::Certificate;
 use super::patience::{Patience, Requests, Times, UnderWay};
 use crate::body::{Body, BoxError};
 
@@ -34,7 +39,7 @@ use crate::body::{Body, BoxError};
 pub struct ServerLimits {
     /// Connections at once; further ones wait in the kernel's queue.
     pub max_connections: usize,
-    /// The time for a request's head.
+    /// The time for a request's head, and for a TLS handshake before it.
     pub header_timeout: Duration,
     /// The longest pause in taking an answer.
     pub body_timeout: Duration,
@@ -47,6 +52,7 @@ pub struct ServerLimits {
 pub struct Server {
     listener: TcpListener,
     limits: ServerLimits,
+    certificate: Option<Certificate>,
 }
 
 // Longer than clients keep a connection that they mean to use again, so that most are closed by them.
@@ -62,7 +68,18 @@ impl Server {
     /// Serves what comes in on `listener`.
     #[must_use]
     pub fn new(listener: TcpListener, limits: ServerLimits) -> Self {
-        Self { listener, limits }
+        Self {
+            listener,
+            limits,
+            certificate: None,
+        }
+    }
+
+    /// Speaks TLS, if there is a certificate.
+    #[must_use]
+    pub fn secured(mut self, certificate: Option<Certificate>) -> Self {
+        self.certificate = certificate;
+        self
     }
 
     /// Serves each connection with what `serve` makes for its peer, until `stop`; then drains.
@@ -74,8 +91,12 @@ impl Server {
             + Sync
             + 'static,
     {
-        let Self { listener, limits } = self;
-        let builder = builder();
+        let Self {
+            listener,
+            limits,
+            certificate,
+        } = self;
+        let builder = Arc::new(builder());
         let times = Times {
             head: limits.header_timeout,
             idle: IDLE,
@@ -93,22 +114,36 @@ impl Server {
             let Some((stream, peer, slot)) = accepted else {
                 continue;
             };
-            let requests = Arc::default();
-            let stream = TokioIo::new(Patience::new(stream, Arc::clone(&requests), times));
-            let service = PerConnection {
-                service: Mutex::new(serve(peer)),
-                requests,
-            };
-            let connection = builder.serve_connection(stream, service).into_owned();
-            let connection = graceful.watch(connection);
-            let cut = cut.clone();
+            let service = serve(peer);
+            let certificate = certificate.clone();
+            let builder = Arc::clone(&builder);
+            let watcher = graceful.watcher();
+            let (stop, cut) = (stop.clone(), cut.clone());
             tokio::spawn(async move {
+                let _slot = slot;
+                let stream = match certificate {
+                    None => Stream::Left(stream),
+                    Some(certificate) => tokio::select! {
+                        biased;
+                        () = stop.cancelled() => return,
+                        stream = shake_hands(&certificate, stream, times.head, peer) => match stream {
+                            Some(stream) => Stream::Right(stream),
+                            None => return,
+                        },
+                    },
+                };
+                let requests = Arc::default();
+                let stream = TokioIo::new(Patience::new(stream, Arc::clone(&requests), times));
+                let service = PerConnection {
+                    service: Mutex::new(service),
+                    requests,
+                };
+                let connection = watcher.watch(builder.serve_connection(stream, service));
                 tokio::select! {
                     // A peer that breaks off, or speaks no HTTP, is its own affair.
                     _ = connection => {}
                     () = cut.cancelled() => {}
                 }
-                drop(slot);
             });
         }
         drop(listener);
@@ -217,6 +252,27 @@ async fn accept(
         Err(error) => {
             tracing::warn!(%error, "A connection could not be accepted");
             tokio::time::sleep(PAUSE).await;
+            None
+        }
+    }
+}
+
+async fn shake_hands(
+    certificate: &Certificate,
+    stream: TcpStream,
+    limit: Duration,
+    peer: SocketAddr,
+) -> Option<TlsStream<TcpStream>> {
+    let shaken = tokio::time::timeout(limit, certificate.acceptor().accept(stream)).await;
+    // Not more than `debug`: anybody can make us write it.
+    match shaken {
+        Ok(Ok(stream)) => Some(stream),
+        Ok(Err(error)) => {
+            tracing::debug!(%peer, %error, "A TLS handshake failed");
+            None
+        }
+        Err(_) => {
+            tracing::debug!(%peer, "A TLS handshake took longer than limits.header_timeout");
             None
         }
     }

@@ -17,5 +17,6 @@ mod pages;
 mod quota;
 mod recorded;
 mod secret;
+mod tls;
 mod traced;
 mod transparent;
