@@ -14,8 +14,9 @@ use std::task::{Context, Poll, Waker, ready};
 use std::time::Duration;
 
 use bytes::Bytes;
-use futures_util::future::Either;
-use http::{Request, Response};
+use futures_util::future::{Either, Ready, ready as at_once};
+use http::header::{CONNECTION, HeaderValue};
+use http::{Request, Response, StatusCode};
 use http_body::{Frame, SizeHint};
 use hyper::body::Incoming;
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
@@ -31,6 +32,7 @@ use tower::util::Oneshot;
 use tower::{Service, ServiceExt as _};
 
 use super::certificate::Certificate;
+use super::framing::is_ambiguous;
 use super::patience::{Patience, Requests, Times, UnderWay};
 use crate::body::{Body, BoxError};
 
@@ -57,6 +59,9 @@ pub struct Server {
 
 // Longer than clients keep a connection that they mean to use again, so that most are closed by them.
 const IDLE: Duration = Duration::from_secs(120);
+
+// All of a request's head: more than any client sends, and little enough to be kept for each connection.
+const HEAD: u32 = 64 << 10;
 
 // After an error that has to do with our own limits (no file descriptors), trying again at once would
 // only spin.
@@ -172,10 +177,14 @@ where
 {
     type Response = Response<Answering>;
     type Error = Infallible;
-    type Future = Answered<Either<S::Future, Oneshot<S, Request<Body>>>>;
+    type Future = Answered<Either<Either<S::Future, Oneshot<S, Request<Body>>>, Refused>>;
 
     fn call(&self, request: Request<Incoming>) -> Self::Future {
         let under_way = Some(self.requests.begin());
+        if is_ambiguous(&request) {
+            let answer = Either::Right(at_once(Ok(refusal())));
+            return Answered { answer, under_way };
+        }
         let request = request.map(Body::from);
         let mut service = self.service.lock().unwrap_or_else(PoisonError::into_inner);
         // Nobody is woken: what is not ready is left to a clone, which waits by itself.
@@ -185,8 +194,20 @@ where
         } else {
             Either::Right(service.clone().oneshot(request))
         };
+        let answer = Either::Left(answer);
         Answered { answer, under_way }
     }
+}
+
+type Refused = Ready<Result<Response<Body>, Infallible>>;
+
+// As the library refuses what it cannot read: with no more words, and nothing else is read from there.
+fn refusal() -> Response<Body> {
+    let mut answer = Response::new(Body::empty());
+    *answer.status_mut() = StatusCode::BAD_REQUEST;
+    let close = HeaderValue::from_static("close");
+    answer.headers_mut().insert(CONNECTION, close);
+    answer
 }
 
 pin_project! {
@@ -280,13 +301,16 @@ async fn shake_hands(
 
 fn builder() -> Builder<TokioExecutor> {
     let mut builder = Builder::new(TokioExecutor::new());
-    // In place of hyper's own timer.
-    builder.http1().header_read_timeout(None);
+    builder
+        .http1()
+        // In place of hyper's own timer.
+        .header_read_timeout(None)
+        .max_buf_size(HEAD as usize);
     builder
         .http2()
         .timer(TokioTimer::new())
         .max_concurrent_streams(256)
-        .max_header_list_size(64 << 10)
+        .max_header_list_size(HEAD)
         .keep_alive_interval(Some(Duration::from_secs(30)))
         .keep_alive_timeout(Duration::from_secs(20));
     builder

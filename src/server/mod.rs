@@ -2,6 +2,7 @@
 
 mod accept;
 mod certificate;
+mod framing;
 mod patience;
 
 pub use accept::{Server, ServerLimits};

@@ -12,6 +12,7 @@ mod bounded;
 mod chained;
 mod fresh;
 mod harness;
+mod hostile;
 mod isolated;
 mod pages;
 mod quota;
