@@ -127,16 +127,15 @@ impl Server {
             tokio::spawn(async move {
                 let _slot = slot;
                 let stream = match certificate {
-                    None => Stream::Left(stream),
-                    Some(certificate) => tokio::select! {
-                        biased;
-                        () = stop.cancelled() => return,
-                        stream = shake_hands(&certificate, stream, times.head, peer) => match stream {
-                            Some(stream) => Stream::Right(stream),
-                            None => return,
-                        },
-                    },
+                    None => Some(Stream::Left(stream)),
+                    Some(certificate) => {
+                        // On the heap: a connection without TLS is no larger for it.
+                        let shaking = Box::pin(shake_hands(certificate, stream, times.head, peer));
+                        let shaken = stop.run_until_cancelled(shaking).await.flatten();
+                        shaken.map(|stream| Stream::Right(Box::new(stream)))
+                    }
                 };
+                let Some(stream) = stream else { return };
                 let requests = Arc::default();
                 let stream = TokioIo::new(Patience::new(stream, Arc::clone(&requests), times));
                 let service = PerConnection {
@@ -279,7 +278,7 @@ async fn accept(
 }
 
 async fn shake_hands(
-    certificate: &Certificate,
+    certificate: Certificate,
     stream: TcpStream,
     limit: Duration,
     peer: SocketAddr,
