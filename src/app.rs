@@ -46,7 +46,7 @@ use crate::metrics::{Disk, Metrics};
 use crate::people::{Lookup, People};
 use crate::quota::{self, Quota};
 use crate::secret_file;
-use crate::server::{Server, ServerLimits};
+use crate::server::{Certificate, Server, ServerLimits};
 use crate::stack::{self, Parts, Proxy};
 use crate::store::filter::Filter;
 use crate::store::sqlite::SqliteStore;
@@ -60,6 +60,7 @@ use crate::watch::{self, Watch};
 pub struct App {
     proxy: (TcpListener, Proxy),
     admin: (TcpListener, Admin),
+    certificate: Option<Certificate>,
     new_token: Option<String>,
     limits: ServerLimits,
     store: SqliteStore,
@@ -199,11 +200,12 @@ impl App {
             body_timeout: config.limits.body_timeout,
             shutdown_grace: config.limits.shutdown_grace,
         };
+        let certificate = certificate(&config)?;
         let proxy_listener = bind("listen.proxy", config.listen.proxy).await?;
         let admin_listener = bind("listen.admin", config.listen.admin).await?;
         let proxies = Proxies::new(config.identity.trusted_proxies.clone());
         let admin = Admin {
-            access: Access::new(tokens, config.listen.tls_cert.is_some(), proxies),
+            access: Access::new(tokens, certificate.is_some(), proxies),
             metrics: metrics.clone(),
             public_metrics: config.admin.public_metrics,
             readiness: readiness(
@@ -262,6 +264,7 @@ impl App {
         Ok(Self {
             proxy: (proxy_listener, proxy),
             admin: (admin_listener, admin),
+            certificate,
             new_token,
             limits,
             store,
@@ -297,12 +300,18 @@ impl App {
         self.new_token.as_deref()
     }
 
+    /// What is shown to whoever connects, where there is TLS.
+    pub fn certificate(&self) -> Option<Certificate> {
+        self.certificate.clone()
+    }
+
     /// Serves until `stop`. Changes under way then end and are recorded, within
     /// `limits.shutdown_grace`; those that do not are found as intents by the next start.
     pub async fn run(self, stop: CancellationToken) {
         let Self {
             proxy,
             admin,
+            certificate,
             limits,
             store,
             signer,
@@ -325,12 +334,14 @@ impl App {
         };
         let (listener, service) = proxy;
         let proxy = Server::new(listener, limits)
+            .secured(certificate.clone())
             .run(move |peer| told(service.clone(), peer), stop.clone());
         let (listener, mut admin) = admin;
         admin.stop = stop.clone();
         tasks.spawn(admin.tally.clone().run(admin.heads.clone(), stop.clone()));
         let router = admin::router(admin);
         let admin = Server::new(listener, limits)
+            .secured(certificate)
             .run(move |peer| served(router.clone(), peer), stop.clone());
         let old = prune(store.clone(), retention, stop.clone());
         // One grace for all: connections first, then what their callers left behind.
@@ -472,6 +483,16 @@ async fn bind(key: &str, address: SocketAddr) -> anyhow::Result<TcpListener> {
     TcpListener::bind(address).await.with_context(|| {
         format!("{key}: cannot listen on {address}; is another gateway running there?")
     })
+}
+
+// What listens in TLS shows it; without one, nothing does.
+fn certificate(config: &Config) -> anyhow::Result<Option<Certificate>> {
+    let Some((chain, key)) = config.listen.tls() else {
+        return Ok(None);
+    };
+    let certificate = Certificate::read(chain, key)?;
+    secret_file::warn_if_shared(key, "listen.tls_key")?;
+    Ok(Some(certificate))
 }
 
 // Those who may see the admin side; and the administrator's token, if it was made just now.

@@ -81,7 +81,7 @@ pub fn proxy(parts: Parts, upstream: Upstream) -> (Proxy, Lists) {
         .layer(cache)
         // Inside the cache, so that a hit costs nothing; outside `forward`, so that it sees every answer.
         .layer(QuotaLayer::new(quota.clone(), metrics.clone()))
-        .layer(ForwardLayer::new(to, "http"))
+        .layer(ForwardLayer::new(to, config.listen.scheme()))
         .service(upstream);
     let stack = ServiceBuilder::new()
         // Outermost: also what a limit refuses or a panic ends has its span and its line.

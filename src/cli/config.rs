@@ -8,7 +8,8 @@ use comfy_table::presets::NOTHING;
 use serde_json::json;
 
 use super::environment::FileArgs;
-use crate::config::{Config, Origin, Origins};
+use crate::config::{Config, ConfigError, Mistake, Origin, Origins};
+use crate::server::Certificate;
 
 /// Check the configuration, or show what is in effect.
 #[derive(Args, Clone, Debug)]
@@ -19,7 +20,8 @@ pub struct ConfigArgs {
 
 #[derive(Clone, Debug, Subcommand)]
 enum ConfigCommand {
-    /// Tell all mistakes in the file and the variables; exit with 2 if there are any.
+    /// Tell all mistakes in the file and the variables, and what is wrong with the certificate; exit with 2 if
+    /// there are any.
     ///
     /// Example: tollgate config check --config /etc/tollgate/tollgate.toml
     Check {
@@ -54,6 +56,7 @@ pub fn run(args: &ConfigArgs) -> anyhow::Result<()> {
     match &args.command {
         ConfigCommand::Check { file } => {
             let (config, origins) = file.load()?;
+            certificate(&config, &origins)?;
             check(&config, &origins, out)?;
         }
         ConfigCommand::Show { file, format } => {
@@ -62,6 +65,20 @@ pub fn run(args: &ConfigArgs) -> anyhow::Result<()> {
         }
     }
     Ok(())
+}
+
+// Whether the files can be used that the certificate and its key are in.
+fn certificate(config: &Config, origins: &Origins) -> Result<(), ConfigError> {
+    let Some((chain, key)) = config.listen.tls() else {
+        return Ok(());
+    };
+    Certificate::read(chain, key).map(drop).map_err(|error| {
+        ConfigError::Wrong(vec![Mistake {
+            origin: origins.of(error.key).clone(),
+            key: Some(error.key.to_owned()),
+            problem: format!("{}: {}", error.path.display(), error.problem),
+        }])
+    })
 }
 
 fn check(config: &Config, origins: &Origins, out: &mut impl Write) -> io::Result<()> {
@@ -242,5 +259,24 @@ mod tests {
             assert!(Line::try_parse_from(line.split(' ')).is_ok(), "{line}");
         }
         assert!(Line::try_parse_from(["x"]).is_err(), "a command is needed");
+    }
+
+    #[test]
+    fn a_certificate_that_cannot_be_used_is_a_mistake_where_it_is_named() {
+        let sources = Sources {
+            file: Some((
+                "tollgate.toml".into(),
+                "[listen]\ntls_cert = \"gone/tls.crt\"\ntls_key = \"gone/tls.key\"\n".to_owned(),
+            )),
+            variables: [].into(),
+        };
+        let (config, origins) = Config::load(&sources).unwrap();
+        let wrong = certificate(&config, &origins).unwrap_err();
+        insta::assert_snapshot!(wrong, @r"
+        the configuration has a mistake:
+          tollgate.toml:2: listen.tls_cert: gone/tls.crt: cannot be read: No such file or directory (os error 2)
+        ");
+        let (config, origins) = loaded();
+        certificate(&config, &origins).unwrap();
     }
 }

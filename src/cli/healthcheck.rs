@@ -5,7 +5,9 @@
 //! with a reason, and a wrong configuration 2 as everywhere. It needs no token, opens no file but the
 //! configuration, and writes none.
 
-use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
+mod certificate;
+
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::time::Duration;
 
 use anyhow::{Context as _, bail, ensure};
@@ -14,18 +16,20 @@ use clap::Args as ClapArgs;
 use http::Uri;
 use http::uri::Scheme;
 use http_body_util::{BodyExt as _, Empty, Limited};
+use hyper_rustls::HttpsConnectorBuilder;
 use hyper_util::client::legacy::Client;
 use hyper_util::rt::TokioExecutor;
 use serde::Deserialize;
 
 use super::environment::FileArgs;
 use super::simulate::duration;
+use crate::config::Listen;
 
 /// Ask whether the gateway on this machine is ready.
 #[derive(ClapArgs, Debug)]
 #[command(after_help = "\
-It asks /readyz of the configuration's listen.admin, over loopback where that is every address. Ready
-is: the audit trail can be written. Exits with 0 if it is, else with 1 and the reason.
+It asks /readyz of the configuration's listen.admin, over loopback where that is every address, and by
+TLS where listen.tls_cert is set; any certificate will do. Ready is: the audit trail can be written. Exits with 0 if it is, else with 1 and the reason.
 
 Examples:
   tollgate healthcheck
@@ -55,11 +59,11 @@ const LARGEST_ANSWER: usize = 64 << 10;
 pub async fn run(args: Args) -> anyhow::Result<()> {
     let url = match args.url {
         Some(url) => url,
-        None => ready_of(args.file.load()?.0.listen.admin)?,
+        None => ready_of(&args.file.load()?.0.listen)?,
     };
     ensure!(
-        url.scheme() == Some(&Scheme::HTTP),
-        "{url} is no http:// address"
+        url.scheme() == Some(&Scheme::HTTP) || url.scheme() == Some(&Scheme::HTTPS),
+        "{url} is no http:// or https:// address"
     );
     match tokio::time::timeout(args.timeout, ask(&url)).await {
         Ok(asked) => asked,
@@ -68,7 +72,12 @@ pub async fn run(args: Args) -> anyhow::Result<()> {
 }
 
 async fn ask(url: &Uri) -> anyhow::Result<()> {
-    let client = Client::builder(TokioExecutor::new()).build_http::<Empty<Bytes>>();
+    let connector = HttpsConnectorBuilder::new()
+        .with_tls_config(certificate::any())
+        .https_or_http()
+        .enable_http1()
+        .build();
+    let client = Client::builder(TokioExecutor::new()).build::<_, Empty<Bytes>>(connector);
     let answer = client.get(url.clone()).await;
     let answer = answer.with_context(|| format!("{url} cannot be asked"))?;
     let status = answer.status();
@@ -97,19 +106,19 @@ fn reasons(body: &[u8]) -> Option<String> {
 }
 
 // `/readyz` of a gateway that listens there.
-fn ready_of(listen: SocketAddr) -> anyhow::Result<Uri> {
+fn ready_of(listen: &Listen) -> anyhow::Result<Uri> {
+    let mut address = listen.admin;
     ensure!(
-        listen.port() != 0,
+        address.port() != 0,
         "listen.admin takes a free port, so nobody knows which: say it with --url"
     );
-    let mut address = listen;
     // Every address: nobody can be asked there, and loopback is one of them.
-    match listen.ip() {
+    match address.ip() {
         IpAddr::V4(Ipv4Addr::UNSPECIFIED) => address.set_ip(Ipv4Addr::LOCALHOST.into()),
         IpAddr::V6(Ipv6Addr::UNSPECIFIED) => address.set_ip(Ipv6Addr::LOCALHOST.into()),
         IpAddr::V4(_) | IpAddr::V6(_) => {}
     }
-    Ok(format!("http://{address}/readyz").parse()?)
+    Ok(format!("{}://{address}/readyz", listen.scheme()).parse()?)
 }
 
 #[cfg(test)]
@@ -118,7 +127,11 @@ mod tests {
 
     #[test]
     fn a_gateway_on_every_address_is_asked_over_loopback() {
-        let asked = |listen: &str| ready_of(listen.parse().unwrap()).map(|url| url.to_string());
+        let listen = |admin: &str| Listen {
+            admin: admin.parse().unwrap(),
+            ..Listen::default()
+        };
+        let asked = |admin: &str| ready_of(&listen(admin)).map(|url| url.to_string());
         for (listen, url) in [
             ("0.0.0.0:8081", "http://127.0.0.1:8081/readyz"),
             ("[::]:8081", "http://[::1]:8081/readyz"),
@@ -126,6 +139,12 @@ mod tests {
         ] {
             assert_eq!(asked(listen).unwrap(), url);
         }
+        let secured = Listen {
+            tls_cert: Some("tls.crt".into()),
+            tls_key: Some("tls.key".into()),
+            ..listen("0.0.0.0:8081")
+        };
+        assert_eq!(ready_of(&secured).unwrap(), "https://127.0.0.1:8081/readyz");
         let error = asked("127.0.0.1:0").unwrap_err().to_string();
         assert!(error.contains("--url"), "{error}");
     }

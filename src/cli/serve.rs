@@ -1,10 +1,12 @@
 //! `tollgate serve`: the gateway.
 
 use clap::Args as ClapArgs;
+use tokio::signal::unix::{Signal, SignalKind, signal};
 
 use super::environment::FileArgs;
 use crate::app::App;
 use crate::clock::Clock;
+use crate::server::Certificate;
 use crate::{shutdown, telemetry};
 
 /// Serve: the proxy, and the admin side beside it.
@@ -18,7 +20,8 @@ Examples:
   tollgate serve --config /etc/tollgate/tollgate.toml
   TOLLGATE_UPSTREAM__URL=http://127.0.0.1:9000 tollgate serve
 
-SIGTERM or Ctrl-C stops it: changes under way finish and are recorded. A second one stops it at once.")]
+SIGTERM or Ctrl-C stops it: changes under way finish and are recorded. A second one stops it at once.
+SIGHUP has listen.tls_cert and listen.tls_key read anew; connections that are open go on.")]
 pub struct Args {
     #[command(flatten)]
     file: FileArgs,
@@ -33,7 +36,10 @@ pub async fn run(args: Args) -> anyhow::Result<()> {
     let (config, _) = args.file.load()?;
     telemetry::start(&config.log);
     let stop = shutdown::on_signal()?;
+    // From the first moment: who renews a certificate must not end us.
+    let hangups = signal(SignalKind::hangup())?;
     let upstream = config.upstream.url.to_string();
+    let scheme = config.listen.scheme();
     let database = config.audit.database.path().display().to_string();
     let app = App::build(config, Clock::system()).await?;
     let (proxy, admin) = (app.proxy_address()?, app.admin_address()?);
@@ -43,11 +49,45 @@ pub async fn run(args: Args) -> anyhow::Result<()> {
             "The admin side, with its token, shown once (it is kept in tollgate.token beside the key file):\n"
         );
         // Behind the `#`: browsers send that to nobody, so it is in no log.
-        println!("  http://{admin}/login#{token}\n");
-        println!("  curl -H 'Authorization: Bearer {token}' http://{admin}/api/events\n");
+        println!("  {scheme}://{admin}/login#{token}\n");
+        println!("  curl -H 'Authorization: Bearer {token}' {scheme}://{admin}/api/events\n");
     }
     tracing::info!(%proxy, %admin, upstream, database, "Tollgate listens on {proxy}, in front of {upstream}");
-    app.run(stop).await;
+    let certificate = app.certificate();
+    tokio::select! {
+        () = app.run(stop) => {}
+        () = reload(hangups, certificate) => {}
+    }
     tracing::info!("Tollgate has stopped");
     Ok(())
+}
+
+// Reads anew what may change while it runs, at each signal, for ever.
+async fn reload(mut hangups: Signal, certificate: Option<Certificate>) {
+    loop {
+        if hangups.recv().await.is_none() {
+            return std::future::pending().await;
+        }
+        let Some(certificate) = certificate.clone() else {
+            tracing::info!("Nothing is read anew at SIGHUP: there is no certificate");
+            continue;
+        };
+        match tokio::task::spawn_blocking(move || certificate.reload()).await {
+            Ok(Ok(replaced)) if replaced.before == replaced.now => {
+                tracing::info!(
+                    certificate = replaced.now,
+                    "The certificate is the one from before"
+                );
+            }
+            Ok(Ok(replaced)) => tracing::info!(
+                certificate = replaced.now,
+                before = replaced.before,
+                "The certificate was replaced; connections that are open go on with the one from before"
+            ),
+            Ok(Err(error)) => tracing::error!(
+                "The certificate was not replaced, and the one from before stays in use: {error}"
+            ),
+            Err(error) => tracing::error!(%error, "The certificate could not be read anew"),
+        }
+    }
 }

@@ -18,16 +18,6 @@ pub(super) fn refuse(config: &Config, values: &mut Values) {
     let asked = [
         ("mode", config.mode != Mode::Active, "leave it at `active`"),
         (
-            "listen.tls_cert",
-            config.listen.tls_cert.is_some(),
-            "take it out",
-        ),
-        (
-            "listen.tls_key",
-            config.listen.tls_key.is_some(),
-            "take it out",
-        ),
-        (
             "guard.mode",
             config.guard.mode != GuardMode::Off,
             "leave it at `off`",

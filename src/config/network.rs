@@ -1,7 +1,7 @@
 //! Where Tollgate listens, whom it asks, and how much it takes at once.
 
 use std::net::{Ipv4Addr, SocketAddr};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use super::UpstreamUrl;
@@ -16,11 +16,27 @@ section! {
         /// The address of the admin side: page, API, metrics, health. Port 0 takes a free one.
         /// Default: `127.0.0.1:8081`.
         admin: SocketAddr = (Ipv4Addr::LOCALHOST, 8081).into(),
-        /// The certificate chain of the proxy, as PEM; with `tls_key`. Default: none, which is
-        /// plain HTTP.
+        /// The certificate chain of both listeners, as PEM; with `tls_key`. Read anew on SIGHUP. Default:
+        /// none, which is plain HTTP.
         tls_cert: Option<PathBuf> = None,
         /// The private key to `tls_cert`, as PEM. Default: none.
         tls_key: Option<PathBuf> = None,
+    }
+}
+
+// === impl Listen ===
+
+impl Listen {
+    /// The files with the certificate chain and with its key, where there is TLS.
+    #[must_use]
+    pub fn tls(&self) -> Option<(&Path, &Path)> {
+        self.tls_cert.as_deref().zip(self.tls_key.as_deref())
+    }
+
+    /// What an address of ours begins with.
+    #[must_use]
+    pub fn scheme(&self) -> &'static str {
+        self.tls().map_or("http", |_| "https")
     }
 }
 

@@ -128,20 +128,16 @@ fn the_sources_say_the_true_defaults() {
 fn what_this_version_does_not_have_is_told_plainly() {
     let file = "\
 mode = \"observe\"
-[listen]
-tls_cert = \"tls.crt\"
 [guard]
 mode = \"refuse\"
 [[sink]]
 url = \"syslog://host\"
 ";
-    assert_snapshot!(mistakes(file, &[("TOLLGATE_LISTEN__TLS_KEY", "tls.key")]), @r"
-    the configuration has 5 mistakes:
+    assert_snapshot!(mistakes(file, &[]), @r"
+    the configuration has 3 mistakes:
       tollgate.toml:1: mode: `observe` is not available in this version; leave it at `active`
-      tollgate.toml:3: listen.tls_cert: `tls.crt` is not available in this version; take it out
-      tollgate.toml:5: guard.mode: `refuse` is not available in this version; leave it at `off`
-      tollgate.toml:6: sink: `[[sink]]` is not available in this version; take it out
-      TOLLGATE_LISTEN__TLS_KEY: listen.tls_key: `tls.key` is not available in this version; take it out
+      tollgate.toml:3: guard.mode: `refuse` is not available in this version; leave it at `off`
+      tollgate.toml:4: sink: `[[sink]]` is not available in this version; take it out
     ");
 }
 

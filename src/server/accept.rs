@@ -1,7 +1,9 @@
-//! Accepts connections up to a limit, serves HTTP/1.1 and HTTP/2 with prior knowledge, and drains.
+//! Accepts connections up to a limit, serves HTTP/1.1 and HTTP/2 on them, and drains.
 //!
-//! **Guarantee**: after the signal to stop no connection is accepted, those that are idle are closed,
-//! and what is under way may end for as long as the grace lasts; then it is cut off.
+//! **Guarantees**: after the signal to stop no connection is accepted, those that are idle are closed,
+//! and what is under way may end for as long as the grace lasts; then it is cut off. With a certificate nothing
+//! is served without TLS; whoever does not get to the end of its handshake is cut off after the time for a head,
+//! and nobody else waits for them.
 
 use std::convert::Infallible;
 use std::future::Future;
@@ -12,8 +14,9 @@ use std::task::{Context, Poll, Waker, ready};
 use std::time::Duration;
 
 use bytes::Bytes;
-use futures_util::future::Either;
-use http::{Request, Response};
+use futures_util::future::{Either, Ready, ready as at_once};
+use http::header::{CONNECTION, HeaderValue};
+use http::{Request, Response, StatusCode};
 use http_body::{Frame, SizeHint};
 use hyper::body::Incoming;
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
@@ -22,10 +25,14 @@ use hyper_util::server::graceful::GracefulShutdown;
 use pin_project_lite::pin_project;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::Semaphore;
+use tokio_rustls::server::TlsStream;
+use tokio_util::either::Either as Stream;
 use tokio_util::sync::CancellationToken;
 use tower::util::Oneshot;
 use tower::{Service, ServiceExt as _};
 
+use super::certificate::Certificate;
+use super::framing::is_ambiguous;
 use super::patience::{Patience, Requests, Times, UnderWay};
 use crate::body::{Body, BoxError};
 
@@ -34,7 +41,7 @@ use crate::body::{Body, BoxError};
 pub struct ServerLimits {
     /// Connections at once; further ones wait in the kernel's queue.
     pub max_connections: usize,
-    /// The time for a request's head.
+    /// The time for a request's head, and for a TLS handshake before it.
     pub header_timeout: Duration,
     /// The longest pause in taking an answer.
     pub body_timeout: Duration,
@@ -47,10 +54,14 @@ pub struct ServerLimits {
 pub struct Server {
     listener: TcpListener,
     limits: ServerLimits,
+    certificate: Option<Certificate>,
 }
 
 // Longer than clients keep a connection that they mean to use again, so that most are closed by them.
 const IDLE: Duration = Duration::from_secs(120);
+
+// All of a request's head: more than any client sends, and little enough to be kept for each connection.
+const HEAD: u32 = 64 << 10;
 
 // After an error that has to do with our own limits (no file descriptors), trying again at once would
 // only spin.
@@ -62,7 +73,18 @@ impl Server {
     /// Serves what comes in on `listener`.
     #[must_use]
     pub fn new(listener: TcpListener, limits: ServerLimits) -> Self {
-        Self { listener, limits }
+        Self {
+            listener,
+            limits,
+            certificate: None,
+        }
+    }
+
+    /// Speaks TLS, if there is a certificate.
+    #[must_use]
+    pub fn secured(mut self, certificate: Option<Certificate>) -> Self {
+        self.certificate = certificate;
+        self
     }
 
     /// Serves each connection with what `serve` makes for its peer, until `stop`; then drains.
@@ -74,8 +96,12 @@ impl Server {
             + Sync
             + 'static,
     {
-        let Self { listener, limits } = self;
-        let builder = builder();
+        let Self {
+            listener,
+            limits,
+            certificate,
+        } = self;
+        let builder = Arc::new(builder());
         let times = Times {
             head: limits.header_timeout,
             idle: IDLE,
@@ -93,22 +119,35 @@ impl Server {
             let Some((stream, peer, slot)) = accepted else {
                 continue;
             };
-            let requests = Arc::default();
-            let stream = TokioIo::new(Patience::new(stream, Arc::clone(&requests), times));
-            let service = PerConnection {
-                service: Mutex::new(serve(peer)),
-                requests,
-            };
-            let connection = builder.serve_connection(stream, service).into_owned();
-            let connection = graceful.watch(connection);
-            let cut = cut.clone();
+            let service = serve(peer);
+            let certificate = certificate.clone();
+            let builder = Arc::clone(&builder);
+            let watcher = graceful.watcher();
+            let (stop, cut) = (stop.clone(), cut.clone());
             tokio::spawn(async move {
+                let _slot = slot;
+                let stream = match certificate {
+                    None => Some(Stream::Left(stream)),
+                    Some(certificate) => {
+                        // On the heap: a connection without TLS is no larger for it.
+                        let shaking = Box::pin(shake_hands(certificate, stream, times.head, peer));
+                        let shaken = stop.run_until_cancelled(shaking).await.flatten();
+                        shaken.map(|stream| Stream::Right(Box::new(stream)))
+                    }
+                };
+                let Some(stream) = stream else { return };
+                let requests = Arc::default();
+                let stream = TokioIo::new(Patience::new(stream, Arc::clone(&requests), times));
+                let service = PerConnection {
+                    service: Mutex::new(service),
+                    requests,
+                };
+                let connection = watcher.watch(builder.serve_connection(stream, service));
                 tokio::select! {
                     // A peer that breaks off, or speaks no HTTP, is its own affair.
                     _ = connection => {}
                     () = cut.cancelled() => {}
                 }
-                drop(slot);
             });
         }
         drop(listener);
@@ -137,10 +176,14 @@ where
 {
     type Response = Response<Answering>;
     type Error = Infallible;
-    type Future = Answered<Either<S::Future, Oneshot<S, Request<Body>>>>;
+    type Future = Answered<Either<Either<S::Future, Oneshot<S, Request<Body>>>, Refused>>;
 
     fn call(&self, request: Request<Incoming>) -> Self::Future {
         let under_way = Some(self.requests.begin());
+        if is_ambiguous(&request) {
+            let answer = Either::Right(at_once(Ok(refusal())));
+            return Answered { answer, under_way };
+        }
         let request = request.map(Body::from);
         let mut service = self.service.lock().unwrap_or_else(PoisonError::into_inner);
         // Nobody is woken: what is not ready is left to a clone, which waits by itself.
@@ -150,8 +193,20 @@ where
         } else {
             Either::Right(service.clone().oneshot(request))
         };
+        let answer = Either::Left(answer);
         Answered { answer, under_way }
     }
+}
+
+type Refused = Ready<Result<Response<Body>, Infallible>>;
+
+// As the library refuses what it cannot read: with no more words, and nothing else is read from there.
+fn refusal() -> Response<Body> {
+    let mut answer = Response::new(Body::empty());
+    *answer.status_mut() = StatusCode::BAD_REQUEST;
+    let close = HeaderValue::from_static("close");
+    answer.headers_mut().insert(CONNECTION, close);
+    answer
 }
 
 pin_project! {
@@ -222,15 +277,39 @@ async fn accept(
     }
 }
 
+async fn shake_hands(
+    certificate: Certificate,
+    stream: TcpStream,
+    limit: Duration,
+    peer: SocketAddr,
+) -> Option<TlsStream<TcpStream>> {
+    let shaken = tokio::time::timeout(limit, certificate.acceptor().accept(stream)).await;
+    // Not more than `debug`: anybody can make us write it.
+    match shaken {
+        Ok(Ok(stream)) => Some(stream),
+        Ok(Err(error)) => {
+            tracing::debug!(%peer, %error, "A TLS handshake failed");
+            None
+        }
+        Err(_) => {
+            tracing::debug!(%peer, "A TLS handshake took longer than limits.header_timeout");
+            None
+        }
+    }
+}
+
 fn builder() -> Builder<TokioExecutor> {
     let mut builder = Builder::new(TokioExecutor::new());
-    // In place of hyper's own timer.
-    builder.http1().header_read_timeout(None);
+    builder
+        .http1()
+        // In place of hyper's own timer.
+        .header_read_timeout(None)
+        .max_buf_size(HEAD as usize);
     builder
         .http2()
         .timer(TokioTimer::new())
         .max_concurrent_streams(256)
-        .max_header_list_size(64 << 10)
+        .max_header_list_size(HEAD)
         .keep_alive_interval(Some(Duration::from_secs(30)))
         .keep_alive_timeout(Duration::from_secs(20));
     builder

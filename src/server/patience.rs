@@ -234,7 +234,10 @@ impl<S: AsyncWrite + Unpin> AsyncWrite for Patience<S> {
     }
 
     fn poll_shutdown(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.get_mut().stream).poll_shutdown(cx)
+        let this = self.get_mut();
+        // With TLS there is something to say at the end.
+        let polled = Pin::new(&mut this.stream).poll_shutdown(cx);
+        this.watched(cx, polled)
     }
 }
 
@@ -351,5 +354,18 @@ mod tests {
         assert!(written.poll().is_pending());
         advance(TIMES.stall).await;
         assert!(is_over(written.poll()));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn who_does_not_take_the_last_word_is_cut_off() {
+        let (stream, _peer) = tokio::io::duplex(4);
+        // Like TLS, it has something left to write when it is to end.
+        let stream = tokio::io::BufWriter::new(stream);
+        let mut patience = Patience::new(stream, Arc::default(), TIMES);
+        patience.write_all(b"the last word").await.unwrap();
+        let mut ended = tokio_test::task::spawn(patience.shutdown());
+        assert!(ended.poll().is_pending());
+        advance(TIMES.stall).await;
+        assert!(is_over(ended.poll()));
     }
 }

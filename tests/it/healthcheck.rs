@@ -5,6 +5,7 @@ use std::process::Command;
 use tokio::net::TcpListener;
 
 use crate::support::process::{Folder, NOBODY};
+use crate::support::{Made, TLS_CERT, TLS_KEY};
 
 /// What a full disk would be for whoever asks whether rows can be written.
 const FULL: &str = "CREATE TRIGGER full BEFORE INSERT ON store_checks
@@ -50,6 +51,30 @@ async fn a_gateway_that_is_ready_is_healthy_on_every_address() {
         .start()
         .await;
     assert_eq!(check(gate.admin_address(), &[]), (String::new(), Some(0)));
+}
+
+#[tokio::test]
+async fn a_gateway_that_speaks_tls_is_asked_by_tls() {
+    let folder = Folder::before(NOBODY)
+        .set("listen.tls_cert", TLS_CERT)
+        .set("listen.tls_key", TLS_KEY);
+    Made::new().write_to(folder.path());
+    let (certificate, key) = (folder.path().join(TLS_CERT), folder.path().join(TLS_KEY));
+    let gate = folder.start().await;
+    let ran = Command::new(env!("CARGO_BIN_EXE_tollgate"))
+        .arg("healthcheck")
+        .env_clear()
+        .env("TOLLGATE_LISTEN__ADMIN", gate.admin_address())
+        .env("TOLLGATE_LISTEN__TLS_CERT", certificate)
+        .env("TOLLGATE_LISTEN__TLS_KEY", key)
+        .output()
+        .expect("the binary starts");
+    let said = String::from_utf8_lossy(&ran.stderr);
+    assert_eq!((&*said, ran.status.code()), ("", Some(0)));
+    // Plain HTTP gets no answer there.
+    let url = format!("http://{}/readyz", gate.admin_address());
+    let (said, code) = check("127.0.0.1:1", &["--url", &url]);
+    assert_eq!(code, Some(1), "{said}");
 }
 
 #[tokio::test]

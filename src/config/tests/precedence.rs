@@ -58,7 +58,7 @@ fn each_key_can_be_set_by_its_variable() {
                     Origin::Variable(variables[0].0.clone())
                 );
             }
-            // Which is known, and not available.
+            // Each is known, and wants the other.
             Err(_) => assert!(row.key.starts_with("listen.tls_"), "{}", row.key),
         }
     }

@@ -8,13 +8,16 @@ use http::header::{AUTHORIZATION, CONTENT_TYPE};
 use http::{HeaderMap, HeaderName, HeaderValue, Method, Request, Response, StatusCode};
 use http_body_util::BodyExt as _;
 use hyper::body::Incoming;
+use hyper_rustls::{HttpsConnector, HttpsConnectorBuilder};
 use hyper_util::client::legacy::connect::HttpConnector;
 use hyper_util::rt::TokioExecutor;
+use rustls::pki_types::CertificateDer;
+use rustls::{ClientConfig, RootCertStore};
 use serde::Serialize;
 use serde_json::Value;
 use tollgate::body::{Body, BoxError};
 
-type Pool = hyper_util::client::legacy::Client<HttpConnector, Body>;
+type Pool = hyper_util::client::legacy::Client<HttpsConnector<HttpConnector>, Body>;
 
 /// Where requests go. A gateway that starts again is somewhere else, and its clients find it there.
 pub(crate) type Base = Arc<Mutex<String>>;
@@ -52,7 +55,8 @@ impl Client {
     pub(crate) fn new(base: Base) -> Self {
         Self {
             base,
-            pool: hyper_util::client::legacy::Client::builder(TokioExecutor::new()).build_http(),
+            pool: hyper_util::client::legacy::Client::builder(TokioExecutor::new())
+                .build(connector(trusting([]))),
             headers: HeaderMap::new(),
             label: String::new(),
         }
@@ -67,7 +71,15 @@ impl Client {
     pub(crate) fn http2(mut self) -> Self {
         self.pool = hyper_util::client::legacy::Client::builder(TokioExecutor::new())
             .http2_only(true)
-            .build_http();
+            .build(connector(trusting([])));
+        self
+    }
+
+    /// The same tool, but believing this certificate; over TLS it speaks HTTP/2 where it can.
+    pub(crate) fn trusting(mut self, certificate: &CertificateDer<'static>) -> Self {
+        let tls = trusting([certificate.clone()]);
+        self.pool =
+            hyper_util::client::legacy::Client::builder(TokioExecutor::new()).build(connector(tls));
         self
     }
 
@@ -118,6 +130,27 @@ impl Client {
             body: Body::empty(),
         }
     }
+}
+
+/// Believes these certificates and no others.
+pub(crate) fn trusting(
+    certificates: impl IntoIterator<Item = CertificateDer<'static>>,
+) -> ClientConfig {
+    let mut roots = RootCertStore::empty();
+    for certificate in certificates {
+        roots.add(certificate).unwrap();
+    }
+    ClientConfig::builder()
+        .with_root_certificates(roots)
+        .with_no_client_auth()
+}
+
+fn connector(tls: ClientConfig) -> HttpsConnector<HttpConnector> {
+    HttpsConnectorBuilder::new()
+        .with_tls_config(tls)
+        .https_or_http()
+        .enable_all_versions()
+        .build()
 }
 
 // === impl Ask ===

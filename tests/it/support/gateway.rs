@@ -12,6 +12,7 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use http::HeaderMap;
 use http::header::{AUTHORIZATION, COOKIE};
+use rustls::pki_types::CertificateDer;
 use sqlx::sqlite::{SqliteConnectOptions, SqlitePoolOptions};
 use sqlx::{AssertSqlSafe, Column as _, Connection as _, Row as _, TypeInfo as _, ValueRef as _};
 use tempfile::TempDir;
@@ -27,6 +28,7 @@ use tollgate::simulator::{Person, SESSION_COOKIE, Toggl};
 use tollgate::store::filter::Filter;
 use tollgate::store::sqlite::{Reader, Verdict};
 
+use super::certificate::{Made, TLS_CERT, TLS_KEY};
 use super::client::{Base, Client};
 use super::{eventually, log, soon};
 
@@ -44,6 +46,7 @@ pub(crate) struct Gateway {
     proxy: Base,
     admin: Base,
     token: String,
+    certificate: Option<CertificateDer<'static>>,
     running: Option<Running>,
     leaves_intents: bool,
     secrets: Vec<String>,
@@ -63,6 +66,7 @@ pub(crate) struct Builder {
     folder: TempDir,
     config: Config,
     clock: Clock,
+    certificate: Option<CertificateDer<'static>>,
 }
 
 // === impl Builder ===
@@ -77,6 +81,16 @@ impl Builder {
     /// What time it is, for people.
     pub(crate) fn clock(mut self, clock: Clock) -> Self {
         self.clock = clock;
+        self
+    }
+
+    /// Listens in TLS, with a certificate of its own that its clients believe.
+    pub(crate) fn tls(mut self) -> Self {
+        let made = Made::new();
+        made.write_to(self.folder());
+        self.config.listen.tls_cert = Some(self.folder().join(TLS_CERT));
+        self.config.listen.tls_key = Some(self.folder().join(TLS_KEY));
+        self.certificate = Some(made.certificate);
         self
     }
 
@@ -103,6 +117,7 @@ impl Builder {
             proxy: Base::default(),
             admin: Base::default(),
             token: String::new(),
+            certificate: self.certificate,
             running: None,
             leaves_intents: false,
             secrets: Vec::new(),
@@ -149,6 +164,7 @@ impl Gateway {
             folder,
             config,
             clock: Clock::system(),
+            certificate: None,
         }
     }
 
@@ -164,7 +180,9 @@ impl Gateway {
 
     /// The proxy's `HOST:PORT`, for who speaks TCP to it.
     pub(crate) fn address(&self) -> String {
-        self.url().trim_start_matches("http://").to_owned()
+        let url = self.url();
+        let (_, address) = url.split_once("://").expect("a scheme");
+        address.to_owned()
     }
 
     /// The tool of the simulator's person of that name, with their API token.
@@ -191,7 +209,7 @@ impl Gateway {
 
     /// A tool without a credential.
     pub(crate) fn stranger(&self) -> Client {
-        Client::new(Arc::clone(&self.proxy))
+        self.tool(&self.proxy)
     }
 
     /// Somebody with the admin token.
@@ -202,7 +220,21 @@ impl Gateway {
 
     /// Somebody at the admin side without a token.
     pub(crate) fn admin_stranger(&self) -> Client {
-        Client::new(Arc::clone(&self.admin))
+        self.tool(&self.admin)
+    }
+
+    fn tool(&self, base: &Base) -> Client {
+        let tool = Client::new(Arc::clone(base));
+        match &self.certificate {
+            Some(certificate) => tool.trusting(certificate),
+            None => tool,
+        }
+    }
+
+    /// The certificate, if it listens in TLS.
+    #[track_caller]
+    pub(crate) fn certificate(&self) -> CertificateDer<'static> {
+        self.certificate.clone().expect("a gateway with TLS")
     }
 
     /// The admin token.
@@ -360,8 +392,10 @@ impl Gateway {
         } else if let Some(token) = &self.config.admin.token {
             token.expose().clone_into(&mut self.token);
         }
-        put(&self.proxy, app.proxy_address().unwrap().to_string());
-        put(&self.admin, app.admin_address().unwrap().to_string());
+        let scheme = self.config.listen.scheme();
+        let url = |address| format!("{scheme}://{address}");
+        put(&self.proxy, url(app.proxy_address().unwrap()));
+        put(&self.admin, url(app.admin_address().unwrap()));
         let stop = CancellationToken::new();
         let task = tokio::spawn(app.run(stop.clone()));
         self.running = Some(Running { stop, task });
@@ -490,6 +524,6 @@ fn text_of(base: &Base) -> String {
     base.lock().unwrap_or_else(PoisonError::into_inner).clone()
 }
 
-fn put(base: &Base, address: String) {
-    *base.lock().unwrap_or_else(PoisonError::into_inner) = format!("http://{address}");
+fn put(base: &Base, url: String) {
+    *base.lock().unwrap_or_else(PoisonError::into_inner) = url;
 }

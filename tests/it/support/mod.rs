@@ -3,6 +3,7 @@
 //! [`Gateway`] is one gateway with a folder, a database, a key and ports of its own; [`Client`] is one
 //! person's tool, over real HTTP; [`eventually`] is the one place that waits by looking again.
 
+mod certificate;
 mod client;
 mod gateway;
 mod log;
@@ -15,7 +16,8 @@ use serde_json::Value;
 use tollgate::domain::ids::{GroupId, OrganizationId, WorkspaceId};
 use tollgate::simulator::{Options, Toggl};
 
-pub(crate) use client::{Ask, Client, Reply};
+pub(crate) use certificate::{Made, TLS_CERT, TLS_KEY};
+pub(crate) use client::{Ask, Client, Reply, trusting};
 pub(crate) use gateway::{Builder, Gateway, basic};
 pub(crate) use wire::{RawUpstream, Wire, values};
 

@@ -98,7 +98,18 @@ impl Folder {
         })
         .await;
         let line: Value = serde_json::from_str(&line).expect("a line of JSON");
-        let address = |name: &str| format!("http://{}", line[name].as_str().expect("an address"));
+        let scheme = match self
+            .variables
+            .iter()
+            .any(|(name, _)| name.ends_with("TLS_CERT"))
+        {
+            true => "https",
+            false => "http",
+        };
+        let address = |name: &str| {
+            let address = line[name].as_str().expect("an address");
+            format!("{scheme}://{address}")
+        };
         Process {
             child,
             proxy: address("proxy"),
@@ -228,12 +239,12 @@ impl Process {
 
     /// `host:port` of the proxy.
     pub(crate) fn address(&self) -> &str {
-        self.proxy.trim_start_matches("http://")
+        self.proxy.split_once("://").expect("a scheme").1
     }
 
     /// `host:port` of the admin side.
     pub(crate) fn admin_address(&self) -> &str {
-        self.admin.trim_start_matches("http://")
+        self.admin.split_once("://").expect("a scheme").1
     }
 
     /// Returns when a line with `text` was logged.
@@ -256,9 +267,18 @@ impl Process {
 
     /// Asks it to end: `SIGTERM`.
     pub(crate) fn terminate(&self) {
+        self.signal("TERM");
+    }
+
+    /// Has it read anew what it can: `SIGHUP`.
+    pub(crate) fn hang_up(&self) {
+        self.signal("HUP");
+    }
+
+    fn signal(&self, name: &str) {
         let pid = self.child.id().to_string();
         let sent = Command::new("sh")
-            .args(["-c", "kill -TERM \"$0\"", &pid])
+            .args(["-c", "kill -s \"$0\" \"$1\"", name, &pid])
             .status();
         assert!(sent.expect("a shell").success());
     }

@@ -66,6 +66,11 @@ impl Wire {
         self.stream.write_all(bytes.as_ref()).await.unwrap();
     }
 
+    /// Writes all of it, if the other end stays to take it.
+    pub(crate) async fn write_all(&mut self, bytes: &[u8]) -> std::io::Result<()> {
+        self.stream.write_all(bytes).await
+    }
+
     /// Writes as much as the other end takes at this moment and the next; `Err` if it is gone.
     pub(crate) async fn write_some(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
         self.stream.write(bytes).await
@@ -74,6 +79,21 @@ impl Wire {
     /// Up to and with the blank line after a head.
     pub(crate) async fn head(&mut self) -> String {
         self.until("\r\n\r\n").await
+    }
+
+    /// The same, or `None` if the connection ends before it.
+    pub(crate) async fn head_or_end(&mut self) -> Option<String> {
+        while !self.buffer.windows(4).any(|end| end == b"\r\n\r\n") {
+            let read = soon(
+                "a head or the end comes",
+                self.stream.read_buf(&mut self.buffer),
+            );
+            // A reset is an end too.
+            if !read.await.is_ok_and(|read| read > 0) {
+                return None;
+            }
+        }
+        Some(self.head().await)
     }
 
     /// Up to and with this text.
