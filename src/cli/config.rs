@@ -49,7 +49,7 @@ enum Format {
     Json,
 }
 
-/// Runs `tollgate config`. A wrong configuration is a [`ConfigError`](crate::config::ConfigError)
+/// Runs `tollgate config`. A wrong configuration is a [`ConfigError`]
 /// in the error's chain.
 pub fn run(args: &ConfigArgs) -> anyhow::Result<()> {
     let out = &mut io::stdout().lock();
