@@ -3,25 +3,25 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use http::header::AUTHORIZATION;
-use http::{HeaderMap, HeaderValue, Method, StatusCode};
-use tokio::time::Instant;
+use http::Method;
 use tollgate::cache::entry::Entry;
 use tollgate::cache::epochs::{Epochs, Snapshot};
 use tollgate::cache::key::CacheKey;
 use tollgate::cache::lists::Lists;
 use tollgate::domain::action::Outcome;
-use tollgate::domain::caller::{Credential, Fingerprint, Key};
 use tollgate::domain::diff::{Change, diff};
 use tollgate::domain::endpoint::{Endpoint, List, Touches, classify};
 use tollgate::domain::event::Draft;
 use tollgate::domain::group::Group;
 use tollgate::domain::ids::OrganizationId;
 use tollgate::domain::row::{GENESIS, Link, Row};
-use tollgate::metrics::Metrics;
 
 #[path = "../support/events.rs"]
 mod events;
+#[path = "../support/lists.rs"]
+mod lists;
+
+pub(crate) use self::lists::{credential, fingerprint};
 
 const ORGANIZATION: OrganizationId = OrganizationId(4123);
 
@@ -47,41 +47,10 @@ pub(crate) fn known(path: &str) -> &str {
     path
 }
 
-/// A key, and an API token.
-pub(crate) fn credential() -> (Key, Credential) {
-    let mut headers = HeaderMap::new();
-    let token = "Basic NzFhZWU1NjQzODU5ZWNlOWJiYzM1NDQyM2QyYzMxYjE6YXBpX3Rva2Vu";
-    headers.insert(AUTHORIZATION, HeaderValue::from_static(token));
-    (
-        Key::new(&[7; 32]),
-        Credential::of(&headers).expect("a credential"),
-    )
-}
-
-/// What stands for the credential.
-pub(crate) fn fingerprint((key, credential): &(Key, Credential)) -> Fingerprint {
-    key.fingerprint(credential)
-}
-
 /// A cache of so many lists, and the key of one of them.
 pub(crate) fn lists(count: u64) -> (Lists, CacheKey) {
-    let epochs = Epochs::with_grace(Duration::ZERO);
-    let hour = Duration::from_secs(3600);
-    let lists = Lists::new(u64::MAX, hour, Arc::clone(&epochs), &Metrics::new());
     let caller = fingerprint(&credential());
-    let now = Instant::now();
-    let key = |number: u64| {
-        let organization = OrganizationId(i64::try_from(number).expect("a number"));
-        CacheKey::new(caller, List::Organization(organization), None).expect("a plain query")
-    };
-    for number in 0..count {
-        let key = key(number);
-        let snapshot = epochs.snapshot(key.list, key.caller);
-        let entry = Entry::new(snapshot, now, StatusCode::OK, &HeaderMap::new(), b"[]");
-        lists.insert(key, Arc::new(entry));
-    }
-    lists.settle();
-    (lists, key(count / 2))
+    (lists::kept(caller, count), lists::key(caller, count / 2))
 }
 
 /// The list under the key.

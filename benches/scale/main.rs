@@ -17,6 +17,8 @@
 mod measures;
 mod picture;
 
+#[path = "../support/lists.rs"]
+mod lists;
 #[path = "../support/plot.rs"]
 mod plot;
 #[path = "../support/trail.rs"]

@@ -5,29 +5,19 @@ use std::hint::black_box;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
-use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::{Context as _, bail};
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
-use http::{HeaderMap, StatusCode};
 use tempfile::TempDir;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpStream;
 use tokio::time::Instant;
-use tollgate::cache::entry::Entry;
-use tollgate::cache::epochs::Epochs;
-use tollgate::cache::key::CacheKey;
-use tollgate::cache::lists::Lists;
-use tollgate::domain::caller::{Credential, Key};
-use tollgate::domain::endpoint::List;
-use tollgate::domain::ids::OrganizationId;
-use tollgate::metrics::Metrics;
 use tollgate::simulator::{Options, Toggl};
 
 use crate::picture::Line;
-use crate::trail;
+use crate::{lists, trail};
 
 const CONFIG: &str = include_str!("tollgate.toml");
 
@@ -45,33 +35,15 @@ pub(crate) fn hits(sizes: &[u64]) -> Line {
 
 fn find(count: u64) -> f64 {
     const LOOKS: u64 = 1_000_000;
-    let epochs = Epochs::with_grace(Duration::ZERO);
-    let hour = Duration::from_secs(3600);
-    let lists = Lists::new(u64::MAX, hour, Arc::clone(&epochs), &Metrics::new());
-    let mut headers = HeaderMap::new();
-    let token = "Basic NzFhZWU1NjQzODU5ZWNlOWJiYzM1NDQyM2QyYzMxYjE6YXBpX3Rva2Vu";
-    headers.insert("authorization", token.parse().expect("plain text"));
-    let credential = Credential::of(&headers).expect("a credential");
-    let caller = Key::new(&[7; 32]).fingerprint(&credential);
-    let now = Instant::now();
-    let key = |number: u64| {
-        let organization = OrganizationId(i64::try_from(number).expect("a number"));
-        CacheKey::new(caller, List::Organization(organization), None).expect("no query")
-    };
-    for number in 0..count {
-        let key = key(number);
-        let snapshot = epochs.snapshot(key.list, key.caller);
-        let entry = Entry::new(snapshot, now, StatusCode::OK, &HeaderMap::new(), b"[]");
-        lists.insert(key, Arc::new(entry));
-    }
-    lists.settle();
+    let caller = lists::fingerprint(&lists::credential());
+    let kept = lists::kept(caller, count);
     // Without a pattern, and each as likely as any: multiplied by a large prime.
     let keys: Vec<_> = (0..LOOKS)
-        .map(|look| key(look * 2_654_435_761 % count))
+        .map(|look| lists::key(caller, look * 2_654_435_761 % count))
         .collect();
     let started = Instant::now();
     for key in &keys {
-        black_box(lists.get(black_box(key)).expect("it is kept"));
+        black_box(kept.get(black_box(key)).expect("it is kept"));
     }
     started.elapsed().as_nanos() as f64 / LOOKS as f64
 }
