@@ -8,6 +8,7 @@
 //! The server has cores of its own; the generator and the origin share the others. A ratio is of two runs
 //! of one round, which are of the same minute, since machines are not as quick at all times.
 
+mod bare;
 mod contender;
 mod generator;
 mod origin;
@@ -67,10 +68,14 @@ pub(crate) async fn origin(address: SocketAddr) -> anyhow::Result<()> {
     origin::origin(address).await
 }
 
-pub(crate) async fn bare(address: SocketAddr, scene: &str) -> anyhow::Result<()> {
+pub(crate) async fn bare(
+    address: SocketAddr,
+    upstream: SocketAddr,
+    scene: &str,
+) -> anyhow::Result<()> {
     let is_meant = |known: &Scene| known.to_string() == scene;
     let scene = Scene::ALL.into_iter().find(is_meant);
-    origin::bare(address, scene.context("no such scene")?).await
+    bare::bare(address, upstream, scene.context("no such scene")?).await
 }
 
 /// Plays the scenes whose name has this part.
@@ -124,7 +129,7 @@ async fn play(
 ) -> anyhow::Result<Played> {
     let mut servers = Vec::new();
     let mut turns = Vec::new();
-    for contender in Contender::of(scene) {
+    for contender in Contender::ALL {
         let server = contender.start(scene, origin.address(), &cores.server, disk()?);
         servers.push((contender, server.await?));
         turns.push((contender, Vec::new()));

@@ -52,7 +52,9 @@ async fn main() -> anyhow::Result<()> {
         ["load", part] => load::run(part, &Extent::asked()?, false).await,
         // What `load` starts.
         ["origin", address] => load::origin(address.parse()?).await,
-        ["bare", address, scene] => load::bare(address.parse()?, scene).await,
+        ["bare", address, upstream, scene] => {
+            load::bare(address.parse()?, upstream.parse()?, scene).await
+        }
         // `cargo test --all-targets` starts benches too, without a word, to see that they start.
         _ => {
             println!("say what to compare: freshness [write|tiny|PEER] or load [write|tiny|PART]");

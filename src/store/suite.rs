@@ -505,6 +505,7 @@ suite! {
     many_at_once_make_one_chain
     a_change_made_elsewhere_is_recorded_once
     a_list_while_a_change_is_under_way_is_not_compared
+    a_list_that_is_written_together_with_a_change_is_compared_in_its_turn
     a_change_of_ours_is_no_news_to_any_view
     a_change_of_which_the_difference_is_not_known_is_no_news_either
     a_group_made_here_is_no_news_and_its_end_is

@@ -7,7 +7,7 @@ use anyhow::Context as _;
 use tempfile::TempDir;
 
 use super::processor::Half;
-use super::scene::{Coding, Protocol, Scene, Work};
+use super::scene::{Coding, Protocol, Scene};
 use crate::peer;
 use crate::support::Server;
 
@@ -19,7 +19,7 @@ pub(crate) enum Contender {
     Tollgate,
     Nginx,
     Varnish,
-    /// The HTTP library that Tollgate is built on, with one answer for all: the most that can be reached.
+    /// The HTTP library that Tollgate is built on, with nothing around it: the most that can be reached.
     Bare,
 }
 
@@ -27,13 +27,6 @@ pub(crate) enum Contender {
 
 impl Contender {
     pub(crate) const ALL: [Self; 4] = [Self::Tollgate, Self::Nginx, Self::Varnish, Self::Bare];
-
-    /// Those that have a part in the scene. One answer for all is no work but a hit.
-    pub(crate) fn of(scene: Scene) -> Vec<Self> {
-        let mut all = Self::ALL.to_vec();
-        all.retain(|contender| *contender != Self::Bare || scene.work == Work::Hits);
-        all
-    }
 
     pub(crate) fn name(self) -> &'static str {
         match self {
@@ -119,7 +112,8 @@ impl Contender {
                 let this = std::env::current_exe()?;
                 Server::run(tempfile::tempdir()?, |_, address| {
                     let mut command = cores.command(&this);
-                    command.args(["bare", &address.to_string(), &scene.to_string()]);
+                    let (address, upstream) = (address.to_string(), upstream.to_string());
+                    command.args(["bare", &address, &upstream, &scene.to_string()]);
                     Ok(command)
                 })
                 .await

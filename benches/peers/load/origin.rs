@@ -1,29 +1,26 @@
-//! Who the servers ask: answers that are ready before they are asked for. And, as the limit of what can
-//! be reached, the same server with nothing in front of it and one answer for all.
+//! Who the servers ask: answers that are ready before they are asked for.
 //!
-//! Both are this program, started again with a word of its own, so that they have cores of their own and
-//! their time is told apart.
+//! It is this program, started again with a word of its own, so that it has cores of its own and its time is
+//! told apart.
 
-use std::io::Write as _;
+use std::error::Error;
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use anyhow::Context as _;
 use bytes::Bytes;
-use flate2::Compression;
-use flate2::write::GzEncoder;
-use http::header::{CACHE_CONTROL, CONTENT_ENCODING, CONTENT_TYPE, VARY};
+use http::header::{CACHE_CONTROL, CONTENT_TYPE};
 use http::{HeaderMap, HeaderValue, Method, Request, Response, StatusCode};
 use http_body_util::{BodyExt as _, Full};
-use hyper::body::Incoming;
+use hyper::body::{Body, Incoming};
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioExecutor, TokioIo};
 use hyper_util::server::conn::auto;
 use serde_json::{Value, json};
 use tokio::net::TcpListener;
 
-use super::scene::{Coding, Scene, Size};
+use super::scene::Size;
 
 /// Whose token all requests have: the origin knows nobody else.
 pub(crate) const AUTHORIZATION: &str = "Basic YW5uOmFwaV90b2tlbg==";
@@ -50,24 +47,6 @@ pub(crate) async fn origin(address: SocketAddr) -> anyhow::Result<()> {
     serve(address, move |request| {
         let origin = Arc::clone(&origin);
         async move { origin.answer(request).await }
-    })
-    .await
-}
-
-/// Gives the one answer, whatever it is asked.
-pub(crate) async fn bare(address: SocketAddr, scene: Scene) -> anyhow::Result<()> {
-    let (mut headers, mut body) = (headers(), list(scene.size).into_bytes());
-    if scene.coding == Coding::Gzip {
-        let mut encoder = GzEncoder::new(Vec::new(), Compression::default());
-        encoder.write_all(&body)?;
-        body = encoder.finish()?;
-        headers.insert(CONTENT_ENCODING, HeaderValue::from_static("gzip"));
-        headers.insert(VARY, HeaderValue::from_static("accept-encoding"));
-    }
-    let body = Bytes::from(body);
-    serve(address, move |_| {
-        let answer = answer(&headers, body.clone());
-        async { Ok(answer) }
     })
     .await
 }
@@ -127,10 +106,12 @@ impl Origin {
     }
 }
 
-async fn serve<F, A>(address: SocketAddr, answer: F) -> anyhow::Result<()>
+/// Answers so at this address, with the HTTP library that Tollgate is built on, until it is killed.
+pub(super) async fn serve<F, A, B>(address: SocketAddr, answer: F) -> anyhow::Result<()>
 where
     F: Fn(Request<Incoming>) -> A + Clone + Send + 'static,
-    A: Future<Output = anyhow::Result<Response<Full<Bytes>>>> + Send + 'static,
+    A: Future<Output = anyhow::Result<Response<B>>> + Send + 'static,
+    B: Body<Data: Send, Error: Into<Box<dyn Error + Send + Sync>>> + Send + 'static,
 {
     let listener = TcpListener::bind(address).await?;
     loop {
@@ -140,14 +121,8 @@ where
         tokio::spawn(async move {
             let service = service_fn(move |request| {
                 let answer = answer(request);
-                async move {
-                    let wrong = |error: anyhow::Error| {
-                        // Where the harness looks when an answer is not what it expects.
-                        eprintln!("{error:#}");
-                        Ok::<_, std::convert::Infallible>(status(StatusCode::BAD_REQUEST))
-                    };
-                    answer.await.or_else(wrong)
-                }
+                // Where the harness looks when an answer is not what it expects.
+                async { answer.await.inspect_err(|error| eprintln!("{error:#}")) }
             });
             // That a client goes away is how each run ends.
             let _ = auto::Builder::new(TokioExecutor::new())
@@ -157,7 +132,7 @@ where
     }
 }
 
-fn answer(headers: &HeaderMap, body: Bytes) -> Response<Full<Bytes>> {
+pub(super) fn answer(headers: &HeaderMap, body: Bytes) -> Response<Full<Bytes>> {
     let mut answer = Response::new(Full::new(body));
     *answer.headers_mut() = headers.clone();
     answer
@@ -169,8 +144,8 @@ fn status(status: StatusCode) -> Response<Full<Bytes>> {
     answer
 }
 
-// Toggl's, but for those of a quota: nobody is to be held back.
-fn headers() -> HeaderMap {
+/// Toggl's, but for those of a quota: nobody is to be held back.
+pub(super) fn headers() -> HeaderMap {
     let json = HeaderValue::from_static("application/json; charset=utf-8");
     let no_store = HeaderValue::from_static(
         "no-cache, private, no-store, must-revalidate, max-stale=0, post-check=0, pre-check=0",

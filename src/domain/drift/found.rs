@@ -13,14 +13,9 @@ use crate::domain::event::{Actor, Draft};
 use crate::domain::group::Group;
 
 /// What happened to the group that `draft` changes, since the last list of those who see it whole: `draft`
-/// was received `at` that time and found the group otherwise. `open` is what concerns its organization.
+/// was received `at` that time and found the group otherwise. Whose doing it was tells [`Finding::claiming`].
 #[must_use]
-pub fn found_by(
-    draft: &Draft,
-    witnesses: &[Witness],
-    open: &[Open],
-    at: Timestamp,
-) -> Option<Finding> {
+pub fn found_by(draft: &Draft, witnesses: &[Witness], at: Timestamp) -> Option<Finding> {
     let action = draft.intent.action;
     let went_well = matches!(draft.outcome, Outcome::Applied | Outcome::Partial);
     let is_of_a_group = action.is_of_a_group() || action == Action::MembershipChange;
@@ -47,7 +42,7 @@ pub fn found_by(
     if changes.is_empty() {
         return None;
     }
-    let mut finding = Finding {
+    Some(Finding {
         group: Some(after.id),
         name: Some(after.name.clone()),
         before: Some(state.clone()),
@@ -58,16 +53,26 @@ pub fn found_by(
         settles: Vec::new(),
         actor: Actor::default(),
         tone: Tone::Elsewhere,
-    };
-    for open in open {
-        // What may have touched any group is left to the next list, which shows all of them.
-        match open.group {
-            Some(group) if finding.group != Some(group) => {}
-            Some(_) if open.is_unknown() && open.explains(&finding) != Explains::Nothing => {
-                finding.claim(open);
+    })
+}
+
+// === impl Finding ===
+
+impl Finding {
+    /// The same, where it may be what became of one of these, which concern its organization; `None` where
+    /// the next list, which shows all groups, will tell it better.
+    #[must_use]
+    pub fn claiming(mut self, open: &[Open]) -> Option<Self> {
+        for open in open {
+            match open.group {
+                Some(group) if self.group != Some(group) => {}
+                Some(_) if open.is_unknown() && open.explains(&self) != Explains::Nothing => {
+                    self.claim(open);
+                }
+                // It may have touched any group.
+                Some(_) | None => return None,
             }
-            Some(_) | None => return None,
         }
+        Some(self)
     }
-    Some(finding)
 }

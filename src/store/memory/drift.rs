@@ -48,8 +48,8 @@ impl Held {
         let nobody = (String::new(), organization);
         let witnesses = self.elsewhere(&nobody).witnesses;
         let witnesses = witnesses.get(&group).map_or(&[][..], Vec::as_slice);
-        let open = self.open(organization);
-        let Some(finding) = found_by(draft, witnesses, &open, at) else {
+        let found = found_by(draft, witnesses, at);
+        let Some(finding) = found.and_then(|found| found.claiming(&self.open(organization))) else {
             return Ok(());
         };
         self.append(finding.draft(EventId::new(), organization, at))?;

@@ -62,8 +62,10 @@ pub(super) async fn precede(
     let about = read::as_one(&[group]);
     let witnesses = read::witnesses(connection, organization, &about, "").await?;
     let witnesses = witnesses.get(&group).map_or(&[][..], Vec::as_slice);
-    let open = read::open(connection, organization).await?;
-    let Some(finding) = found_by(draft, witnesses, &open, at) else {
+    let Some(found) = found_by(draft, witnesses, at) else {
+        return Ok(());
+    };
+    let Some(finding) = found.claiming(&read::open(connection, organization).await?) else {
         return Ok(());
     };
     let noticed = finding.draft(EventId::new(), organization, at);

@@ -3,9 +3,10 @@
 //! What is gone stays as a row without a state, so that a list from before cannot bring it back.
 //! Times are compared as the texts that they are stored as.
 
-use sqlx::SqliteConnection;
+use std::collections::BTreeSet;
 
 use jiff::Timestamp;
+use sqlx::SqliteConnection;
 
 use super::drift;
 use crate::clock::rfc3339;
@@ -86,23 +87,23 @@ async fn group(
     .bind(newer.id.0)
     .fetch_optional(&mut *connection)
     .await?;
-    let organization = organization.map(|id| id.0);
-    let (organization, state) = match known {
+    let newly = organization.map(|id| id.0);
+    let (of, known) = match known {
         Some((_, _, seen_at)) if seen_at.as_str() > at => return Ok(()),
-        Some((of, Some(state), _)) => match read_group(&state) {
-            Ok(known) => {
-                let merged = known.updated_by(newer);
-                if merged == known && (organization.is_none() || organization == of) {
-                    return Ok(());
-                }
-                (organization.or(of), merged)
-            }
-            // What cannot be read is replaced: an event must never fail for the sake of news.
-            Err(_) => (organization.or(of), newer.clone()),
-        },
-        Some((of, None, _)) => (organization.or(of), newer.clone()),
-        None => (organization, newer.clone()),
+        // What cannot be read is replaced: an event must never fail for the sake of news.
+        Some((of, state, _)) => (of, state.and_then(|state| read_group(&state).ok())),
+        None => (None, None),
     };
+    let organization = newly.or(of);
+    let state = match &known {
+        Some(known) => known.updated_by(newer),
+        None => newer.clone(),
+    };
+    // What was known of it in the same organization was taken over then.
+    let known = known.filter(|_| organization == of);
+    if known.as_ref() == Some(&state) {
+        return Ok(());
+    }
     sqlx::query(
         "INSERT INTO known_groups (group_id, organization_id, state, seen_at) VALUES (?, ?, ?, ?)
          ON CONFLICT (group_id) DO UPDATE SET organization_id = excluded.organization_id,
@@ -117,11 +118,19 @@ async fn group(
     let Some(organization) = organization else {
         return Ok(());
     };
+    let known_workspaces = known.iter().flat_map(|known| &known.workspaces).flatten();
+    let known_workspaces: BTreeSet<_> = known_workspaces.collect();
     for workspace in newer.workspaces.iter().flatten() {
-        drift::workspace(connection, OrganizationId(organization), *workspace, at).await?;
+        if !known_workspaces.contains(workspace) {
+            drift::workspace(connection, OrganizationId(organization), *workspace, at).await?;
+        }
     }
+    let known_users = known.iter().flat_map(|known| &known.users).flatten();
+    let known_names: BTreeSet<_> = known_users.map(|user| (user.id, &user.name)).collect();
     for member in newer.users.iter().flatten() {
-        if let Some(of) = &member.name {
+        if let Some(of) = &member.name
+            && !known_names.contains(&(member.id, &member.name))
+        {
             name(connection, organization, member.id, of, at).await?;
         }
     }

@@ -73,6 +73,8 @@ pub(super) fn writing(path: &Path) -> SqliteConnectOptions {
         .synchronous(SqliteSynchronous::Full)
         .foreign_keys(true)
         .busy_timeout(BUSY_TIMEOUT)
+        // What a statement that fails half-way is taken back by would else go through a file.
+        .pragma("temp_store", "memory")
         .statement_cache_capacity(64)
         .disable_statement_logging()
 }

@@ -64,6 +64,8 @@ impl Reader {
     pub(super) fn connect(path: &Path) -> Self {
         let pool = SqlitePoolOptions::new()
             .max_connections(CONNECTIONS)
+            // A file does not hang up, and each question would go to the connection's thread twice.
+            .test_before_acquire(false)
             .connect_lazy_with(open::reading(path));
         Self {
             pool,
@@ -341,6 +343,9 @@ impl Reader {
         within: OrganizationId,
         ids: &[UserId],
     ) -> Result<HashMap<UserId, String>, StoreError> {
+        if ids.is_empty() {
+            return Ok(HashMap::new());
+        }
         // One parameter for any number of people, so that the statement stays one and prepared.
         let ids = serde_json::to_string(ids).unwrap_or_else(|_| "[]".to_owned());
         let names: Vec<(i64, String)> = sqlx::query_as(

@@ -34,7 +34,7 @@ pub(super) async fn recover(
             .fetch_all(&mut *transaction)
             .await?;
     let mut recovered = Recovered::default();
-    let mut head = None;
+    let (mut head, mut done) = (None, Vec::new());
     for (id, json) in left {
         let intent: Intent = serde_json::from_str(&json)
             .map_err(|error| StoreError::Corrupt(format!("the intent {id}: {error}")))?;
@@ -45,7 +45,9 @@ pub(super) async fn recover(
         let draft = unknown(intent, clock);
         write::append(&mut transaction, &mut head, &draft).await?;
         drift::conclude(&mut transaction, &draft, &[]).await?;
+        done.push(draft.intent.id);
     }
+    write::remove_intents(&mut transaction, &done).await?;
     transaction.commit().await?;
     Ok(recovered)
 }

@@ -18,24 +18,38 @@ static INSERT_EVENT: LazyLock<String> = LazyLock::new(|| {
     format!("INSERT INTO audit_events (seq, {columns}, salt, prev_hash, hash) VALUES ({marks})")
 });
 
-pub(super) async fn intent(
+/// Puts these intents beside the trail, by one statement however many there are.
+pub(super) async fn intents(
     connection: &mut SqliteConnection,
-    intent: &Intent,
+    intents: &[&Intent],
 ) -> Result<(), StoreError> {
-    let json = serde_json::to_string(intent)
-        .map_err(|error| StoreError::Corrupt(format!("an intent that is no JSON: {error}")))?;
-    sqlx::query("INSERT INTO audit_intents (id, occurred_at, intent) VALUES (?, ?, ?)")
-        .bind(intent.id.to_string())
-        .bind(rfc3339(intent.occurred_at))
-        .bind(json)
-        .execute(connection)
-        .await?;
+    let rows = intents.iter().map(|intent| {
+        let json = serde_json::to_string(intent)?;
+        Ok([intent.id.to_string(), rfc3339(intent.occurred_at), json])
+    });
+    let rows = rows.collect::<Result<Vec<_>, _>>();
+    let rows = rows.and_then(|rows| serde_json::to_string(&rows));
+    let rows =
+        rows.map_err(|error| StoreError::Corrupt(format!("an intent that is no JSON: {error}")))?;
+    sqlx::query(
+        "INSERT INTO audit_intents (id, occurred_at, intent)
+         SELECT value ->> 0, value ->> 1, value ->> 2 FROM json_each(?)",
+    )
+    .bind(rows)
+    .execute(connection)
+    .await?;
     Ok(())
 }
 
-async fn remove_intent(connection: &mut SqliteConnection, id: EventId) -> Result<(), StoreError> {
-    sqlx::query("DELETE FROM audit_intents WHERE id = ?")
-        .bind(id.to_string())
+/// Takes away the intents whose events are written.
+pub(super) async fn remove_intents(
+    connection: &mut SqliteConnection,
+    ids: &[EventId],
+) -> Result<(), StoreError> {
+    let ids: Vec<String> = ids.iter().map(EventId::to_string).collect();
+    let ids = serde_json::Value::from(ids).to_string();
+    sqlx::query("DELETE FROM audit_intents WHERE id IN (SELECT value FROM json_each(?))")
+        .bind(ids)
         .execute(connection)
         .await?;
     Ok(())
@@ -68,7 +82,7 @@ pub(super) async fn append(
     Ok(())
 }
 
-/// Puts an event behind `previous` and removes its intent.
+/// Puts an event behind `previous`.
 pub(super) async fn event(
     connection: &mut SqliteConnection,
     previous: Option<&Link>,
@@ -107,7 +121,6 @@ pub(super) async fn event(
             .await?;
         }
     }
-    remove_intent(connection, draft.intent.id).await?;
     Ok(link)
 }
 

@@ -25,9 +25,9 @@ use super::presence::Presence;
 use super::{checkpoints, learn, prune, usage, write};
 use crate::domain::caller::Person;
 use crate::domain::event::{Draft, Intent};
-use crate::domain::ids::OrganizationId;
+use crate::domain::ids::{EventId, OrganizationId};
 use crate::domain::row::Link;
-use crate::store::{Learned, Spent, StoreError, views};
+use crate::store::{Fact, Learned, Spent, StoreError, views};
 
 /// How many commands one transaction takes at most.
 const BATCH: usize = 256;
@@ -103,6 +103,14 @@ pub(super) struct Writer {
 struct Applied {
     head: Option<Link>,
     noticed: Vec<Noticed>,
+}
+
+/// The intents that come and go in one transaction. Only who compares lists looks at them there, so that
+/// all in between are written together.
+#[derive(Default)]
+struct Intents<'a> {
+    come: Vec<&'a Intent>,
+    gone: Vec<EventId>,
 }
 
 // What failed decides who is told: without a transaction nobody's command was even looked at.
@@ -315,21 +323,53 @@ impl Writer {
     }
 }
 
+// === impl Intents ===
+
+impl Intents<'_> {
+    async fn write_before(
+        &mut self,
+        connection: &mut SqliteConnection,
+        learned: &[Learned],
+    ) -> Result<(), StoreError> {
+        let shows_a_list = |learned: &Learned| matches!(learned.fact, Fact::View(_));
+        if learned.iter().any(shows_a_list) {
+            self.write(connection).await?;
+        }
+        Ok(())
+    }
+
+    async fn write(&mut self, connection: &mut SqliteConnection) -> Result<(), StoreError> {
+        if !self.come.is_empty() {
+            write::intents(connection, &self.come).await?;
+            self.come.clear();
+        }
+        if !self.gone.is_empty() {
+            write::remove_intents(connection, &self.gone).await?;
+            self.gone.clear();
+        }
+        Ok(())
+    }
+}
+
 async fn apply(connection: &mut SqliteConnection, jobs: &[Job]) -> Result<Applied, StoreError> {
     // The last row of the trail: read once, then it is the one that was written last.
     let mut head = None;
     let mut noticed = Vec::new();
+    let mut intents = Intents::default();
     for job in jobs {
         match &job.write {
-            Write::Intend(intent) => write::intent(connection, intent).await?,
+            Write::Intend(intent) => intents.come.push(intent),
             Write::Complete(draft, learned) => {
                 drift::precede(connection, &mut head, draft).await?;
                 write::append(connection, &mut head, draft).await?;
                 drift::conclude(connection, draft, learned).await?;
+                intents.gone.push(draft.intent.id);
+                intents.write_before(connection, learned).await?;
                 noticed.extend(drift::observe(connection, &mut head, learned).await?);
                 learn::all(connection, learned).await?;
             }
             Write::Learn(learned) => {
+                intents.write_before(connection, learned).await?;
                 noticed.extend(drift::observe(connection, &mut head, learned).await?);
                 learn::all(connection, learned).await?;
             }
@@ -343,6 +383,7 @@ async fn apply(connection: &mut SqliteConnection, jobs: &[Job]) -> Result<Applie
             Write::Settle => {}
         }
     }
+    intents.write(connection).await?;
     Ok(Applied { head, noticed })
 }
 

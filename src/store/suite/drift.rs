@@ -114,6 +114,31 @@ pub(super) async fn a_list_while_a_change_is_under_way_is_not_compared(store: im
     );
 }
 
+pub(super) async fn a_list_that_is_written_together_with_a_change_is_compared_in_its_turn(
+    store: impl Store,
+) {
+    show(&store, "ann", 1, &[design()]).await;
+    let intent = intent(10);
+    let (intended, ()) = tokio::join!(
+        store.intend(intent.clone()),
+        show(&store, "ann", 20, &[brand()])
+    );
+    intended.unwrap();
+    assert_eq!(noticed(&store).await, "", "the change is under way");
+    let mut draft = applied(intent);
+    draft.completed_at = at(21);
+    let (completed, ()) = tokio::join!(
+        store.complete(draft, vec![]),
+        show(&store, "ann", 30, &[group(7, "Brand 2", &[(5, "Ann")])])
+    );
+    completed.unwrap();
+    assert_eq!(
+        noticed(&store).await.lines().count(),
+        1,
+        "the change is over"
+    );
+}
+
 pub(super) async fn a_change_of_ours_is_no_news_to_any_view(store: impl Store) {
     let two = [design(), group(8, "Support", &[(6, "Bob")])];
     for who in ["ann", "bob"] {
