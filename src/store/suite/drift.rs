@@ -119,17 +119,16 @@ pub(super) async fn a_list_that_is_written_together_with_a_change_is_compared_in
 ) {
     show(&store, "ann", 1, &[design()]).await;
     let intent = intent(10);
-    let (intended, ()) = tokio::join!(
-        store.intend(intent.clone()),
-        show(&store, "ann", 20, &[brand()])
-    );
+    let list = [brand()];
+    let (intended, ()) = tokio::join!(store.intend(intent.clone()), show(&store, "ann", 20, &list));
     intended.unwrap();
     assert_eq!(noticed(&store).await, "", "the change is under way");
     let mut draft = applied(intent);
     draft.completed_at = at(21);
+    let list = [group(7, "Brand 2", &[(5, "Ann")])];
     let (completed, ()) = tokio::join!(
         store.complete(draft, vec![]),
-        show(&store, "ann", 30, &[group(7, "Brand 2", &[(5, "Ann")])])
+        show(&store, "ann", 30, &list)
     );
     completed.unwrap();
     assert_eq!(
