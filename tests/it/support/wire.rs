@@ -50,7 +50,7 @@ impl RawUpstream {
 // === impl Wire ===
 
 impl Wire {
-    fn of(stream: TcpStream) -> Self {
+    pub(crate) fn of(stream: TcpStream) -> Self {
         stream.set_nodelay(true).unwrap();
         Self {
             stream,

@@ -3,6 +3,8 @@
 use std::os::unix::fs::PermissionsExt as _;
 
 use insta::assert_snapshot;
+use sqlx::Connection as _;
+use sqlx::migrate::Migrator;
 
 use super::*;
 use crate::domain::action::Action;
@@ -84,6 +86,48 @@ async fn a_newer_versions_database_is_refused() {
     );
     let reading = Reader::open(&place.path).await.unwrap_err().to_string();
     assert!(reading.contains("newer version"), "{reading}");
+}
+
+#[tokio::test]
+async fn a_database_of_each_earlier_version_goes_on() {
+    let steps: Vec<_> = open::migrator().iter().cloned().collect();
+    for version in 1..steps.len() {
+        let place = Place::new();
+        let mut connection = place.raw().await;
+        let ours = format!("PRAGMA application_id = {}", open::APPLICATION_ID);
+        run(&mut connection, &ours).await.unwrap();
+        let older = Migrator::with_migrations(steps[..version].to_vec());
+        older.run(&mut connection).await.unwrap();
+        let mut head = None;
+        for n in 0..3 {
+            let draft = applied(intent(n));
+            write::append(&mut connection, &mut head, &draft)
+                .await
+                .unwrap();
+        }
+        write::intents(&mut connection, &[&intent(3)])
+            .await
+            .unwrap();
+        connection.close().await.unwrap();
+
+        let reader = Reader::open(&place.path).await.unwrap_err().to_string();
+        assert!(reader.contains("older version"), "{version}: {reader}");
+        let (store, recovered) = place.open().await;
+        assert_eq!(recovered.changes.len(), 1, "{version}");
+        store.complete(applied(intent(4)), vec![]).await.unwrap();
+        let Verdict::Intact { rows, .. } = store.reader().verify().await.unwrap() else {
+            panic!("{version}: the chain is broken");
+        };
+        assert_eq!(rows, 5, "{version}");
+        // By the indexes that came later, too.
+        let filter = Filter {
+            group: Some(intent(0).target.group_id.unwrap()),
+            ..Filter::default()
+        };
+        let page = store.reader().events(&filter, None, 10).await.unwrap();
+        assert_eq!(page.events.len(), 5, "{version}");
+        store.close().await;
+    }
 }
 
 #[tokio::test]
