@@ -20,6 +20,7 @@ mod pages;
 mod quota;
 mod recorded;
 mod secret;
+mod soak;
 mod tls;
 mod traced;
 mod transparent;

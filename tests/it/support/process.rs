@@ -261,6 +261,11 @@ impl Process {
         self.admin.split_once("://").expect("a scheme").1
     }
 
+    /// The number of the process.
+    pub(crate) fn pid(&self) -> u32 {
+        self.child.id()
+    }
+
     /// Returns when a line with `text` was logged.
     pub(crate) async fn logged(&self, text: &str) {
         eventually(text, async || self.log().contains(text).then_some(())).await;
@@ -290,7 +295,7 @@ impl Process {
     }
 
     fn signal(&self, name: &str) {
-        let pid = self.child.id().to_string();
+        let pid = self.pid().to_string();
         let sent = Command::new("sh")
             .args(["-c", "kill -s \"$0\" \"$1\"", name, &pid])
             .status();
