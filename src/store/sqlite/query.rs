@@ -13,7 +13,7 @@ use sqlx::{QueryBuilder, Sqlite, SqliteConnection};
 
 pub(super) use self::arm::WHO;
 pub(super) use self::walk::ALL_ACTIONS;
-use self::walk::walk;
+use self::walk::{OUTCOMES, walk};
 use crate::domain::row::COLUMNS;
 use crate::store::StoreError;
 use crate::store::filter::{Cursor, Filter};
@@ -38,6 +38,45 @@ pub(super) static AT: LazyLock<String> = LazyLock::new(|| {
 pub(super) static NEXT: LazyLock<String> = LazyLock::new(|| {
     format!(
         "SELECT {} FROM audit_events e {JOIN} WHERE e.seq > ? ORDER BY e.seq LIMIT ?",
+        *SELECTED
+    )
+});
+
+/// The newest row of each of the groups `?1`, a JSON array, up to the row `?3`: of organization `?2`, and of none
+/// that is known. Its group's number is the column `number`.
+pub(super) static NEWEST: LazyLock<String> = LazyLock::new(|| {
+    let newest = |table| {
+        format!(
+            "SELECT max((
+                 SELECT e.seq FROM {table} e INDEXED BY {table}_by_group
+                 WHERE e.group_id = number AND e.organization_id IS organization
+                     AND e.action = actions.value AND e.outcome = outcomes.value AND e.seq <= ?3
+                 ORDER BY e.seq DESC LIMIT 1))
+             FROM actions CROSS JOIN outcomes"
+        )
+    };
+    format!(
+        "WITH RECURSIVE
+         actions (value) AS MATERIALIZED ({ALL_ACTIONS}),
+         {OUTCOMES},
+         asked (number) AS (SELECT value FROM json_each(?1)),
+         places (number, organization) AS (
+             SELECT number, ?2 FROM asked
+             UNION ALL
+             SELECT number, NULL FROM asked
+             WHERE EXISTS (SELECT 1 FROM audit_events WHERE group_id = number AND organization_id IS NULL)
+                 OR EXISTS (SELECT 1 FROM audit_several WHERE group_id = number AND organization_id IS NULL)
+         ),
+         newest (number, seq) AS MATERIALIZED (
+             SELECT number, max(
+                 coalesce(({}), 0),
+                 CASE WHEN EXISTS (SELECT 1 FROM audit_several WHERE group_id = number)
+                     THEN coalesce(({}), 0) ELSE 0 END)
+             FROM places
+         )
+         SELECT {}, newest.number AS number FROM newest CROSS JOIN audit_events e ON e.seq = newest.seq {JOIN}",
+        newest("audit_events"),
+        newest("audit_several"),
         *SELECTED
     )
 });

@@ -403,7 +403,7 @@ async fn some(
 }
 
 // The event with what became known of its actor since.
-fn event(row: &SqliteRow) -> Result<Event, StoreError> {
+pub(super) fn event(row: &SqliteRow) -> Result<Event, StoreError> {
     event_and_size(row).map(|(event, _)| event)
 }
 

@@ -29,7 +29,7 @@ pub(in crate::store::sqlite) const ALL_ACTIONS: &str = "SELECT min(action) FROM 
     UNION ALL
     SELECT (SELECT min(action) FROM audit_events WHERE action > value) FROM actions WHERE value IS NOT NULL";
 const THESE_ACTIONS: &str = "SELECT value FROM json_each(";
-const OUTCOMES: &str = "outcomes (value) AS (
+pub(super) const OUTCOMES: &str = "outcomes (value) AS (
     VALUES ('applied'), ('partial'), ('rejected'), ('unknown'), ('not_sent')
 )";
 
