@@ -125,11 +125,7 @@ impl Reader {
             .await
             .map_err(|_| StoreError::Closed)?;
         let mut connection = self.pool.acquire().await?;
-        let mut query = query::numbers(&mut connection, filter, cursor, Filter::LOOKED_AT).await?;
-        let numbers: Vec<i64> = query
-            .build_query_scalar()
-            .fetch_all(&mut *connection)
-            .await?;
+        let numbers = query::numbers(&mut connection, filter, cursor, Filter::LOOKED_AT).await?;
         let more = limit.saturating_add(1);
         let mut query = query::holding(&numbers, text, cursor, more);
         let (events, more) = some(query.build().fetch(&mut *connection), limit).await?;
