@@ -334,7 +334,13 @@ async fn pages(
     filter: &Filter,
     times: usize,
 ) -> anyhow::Result<(usize, Vec<Duration>)> {
-    let page = async || Ok(reader.next_events(filter, Cursor::NEWEST, 50).await?.events.len());
+    let page = async || {
+        Ok(reader
+            .next_events(filter, Cursor::NEWEST, 50)
+            .await?
+            .events
+            .len())
+    };
     timed(times, page).await
 }
 

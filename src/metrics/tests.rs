@@ -254,10 +254,10 @@ fn asked(query: &str) -> Vec<(&str, Vec<&str>)> {
 
 fn assert_told(file: &str, text: &str, least: usize) {
     let told = told(&busy().text());
-    let asked = asked(text);
-    let names: BTreeSet<_> = asked.iter().map(|(name, _)| name).collect();
+    let wanted = asked(text);
+    let names: BTreeSet<_> = wanted.iter().map(|(name, _)| name).collect();
     assert!(names.len() >= least, "{file} asks for {names:?}");
-    for (name, labels) in asked {
+    for (name, labels) in wanted {
         let parts = ["_bucket", "_sum", "_count"];
         let of = parts.iter().find_map(|part| name.strip_suffix(part));
         let family = of.filter(|of| told.get(*of).is_some_and(|(kind, _)| kind == "histogram"));

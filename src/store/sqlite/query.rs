@@ -95,7 +95,16 @@ pub(super) async fn page(
     cursor: Cursor,
     limit: u32,
 ) -> Result<QueryBuilder<Sqlite>, StoreError> {
-    let mut query = walk(connection, filter, Part { cursor, limit, reach: i64::MAX }).await?;
+    let mut query = walk(
+        connection,
+        filter,
+        Part {
+            cursor,
+            limit,
+            reach: i64::MAX,
+        },
+    )
+    .await?;
     let order = cursor.order();
     query.push(format_args!(
         " SELECT {} FROM page CROSS JOIN audit_events e ON e.seq = page.seq {JOIN} ORDER BY page.seq {order}",
@@ -128,10 +137,17 @@ pub(super) async fn numbers(
     };
     let mut numbers = Vec::new();
     for reach in [i64::from(limit) * NEAR, i64::MAX] {
-        let part = Part { cursor, limit, reach };
+        let part = Part {
+            cursor,
+            limit,
+            reach,
+        };
         let mut query = walk(connection, filter, part).await?;
         query.push(format_args!(" SELECT seq FROM page ORDER BY seq {order}"));
-        numbers = query.build_query_scalar().fetch_all(&mut *connection).await?;
+        numbers = query
+            .build_query_scalar()
+            .fetch_all(&mut *connection)
+            .await?;
         if numbers.len() >= limit as usize {
             break;
         }
