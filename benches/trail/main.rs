@@ -2,7 +2,7 @@
 //!
 //! ```sh
 //! cargo bench --bench trail -- write            # events a second, durable: alone, and 64 at once
-//! cargo bench --bench trail -- list 1000000     # a page behind each filter, p50 and p99
+//! cargo bench --bench trail -- list 1000000     # a page behind each filter, and groups at a time: p50 and p99
 //! cargo bench --bench trail -- combine 1000000  # a page behind every combination of filters: the slowest
 //! cargo bench --bench trail -- export 1000000   # rows a second
 //! cargo bench --bench trail -- tiny             # all of them once, to see that they run
@@ -296,17 +296,36 @@ async fn list(count: i64, times: usize) -> anyhow::Result<()> {
         "a page of 50", "found", "first", "p50", "p99"
     );
     for (name, filter) in cases {
-        let (found, mut took) = pages(&reader, &filter, times).await?;
-        let first = took[0];
-        took.sort();
-        println!(
-            "{name:<54} {found:>6} {:>9} {:>9} {:>9}",
-            milliseconds(first),
-            milliseconds(took[took.len() / 2]),
-            milliseconds(took[took.len() * 99 / 100]),
-        );
+        print(name, pages(&reader, &filter, times).await?);
+    }
+    let groups = async |time| {
+        let page = reader.groups_behind(OrganizationId(1), time, None, 200);
+        Ok(page.await?.0.len())
+    };
+    let one = async |time| {
+        let (organization, group) = (OrganizationId(1), GroupId(1000));
+        reader.group_at(organization, group, time).await?;
+        let joined = reader.joined(organization, group, &Filter::default(), time);
+        Ok(joined.await?.0.len())
+    };
+    for (when, time) in [("now", time(count)?), ("half-way", middle)] {
+        let name = format!("200 groups of organization 1, {when}");
+        print(&name, timed(times, async || groups(time).await).await?);
+        let name = format!("who is in group 1000, and by whom, {when}");
+        print(&name, timed(times, async || one(time).await).await?);
     }
     Ok(())
+}
+
+fn print(name: &str, (found, mut took): (usize, Vec<Duration>)) {
+    let first = took[0];
+    took.sort();
+    println!(
+        "{name:<54} {found:>6} {:>9} {:>9} {:>9}",
+        milliseconds(first),
+        milliseconds(took[took.len() / 2]),
+        milliseconds(took[took.len() * 99 / 100]),
+    );
 }
 
 /// How many events the newest page has, and how long it took, each time.
@@ -315,12 +334,26 @@ async fn pages(
     filter: &Filter,
     times: usize,
 ) -> anyhow::Result<(usize, Vec<Duration>)> {
+    let page = async || {
+        Ok(reader
+            .next_events(filter, Cursor::NEWEST, 50)
+            .await?
+            .events
+            .len())
+    };
+    timed(times, page).await
+}
+
+/// What it finds, and how long it took, each time.
+async fn timed(
+    times: usize,
+    ask: impl AsyncFn() -> anyhow::Result<usize>,
+) -> anyhow::Result<(usize, Vec<Duration>)> {
     let mut took = Vec::with_capacity(times);
     let mut found = 0;
     for _ in 0..times {
         let started = Instant::now();
-        let page = reader.next_events(filter, Cursor::NEWEST, 50).await?;
-        found = page.events.len();
+        found = ask().await?;
         took.push(started.elapsed());
     }
     Ok((found, took))

@@ -254,10 +254,10 @@ fn asked(query: &str) -> Vec<(&str, Vec<&str>)> {
 
 fn assert_told(file: &str, text: &str, least: usize) {
     let told = told(&busy().text());
-    let asked = asked(text);
-    let names: BTreeSet<_> = asked.iter().map(|(name, _)| name).collect();
+    let wanted = asked(text);
+    let names: BTreeSet<_> = wanted.iter().map(|(name, _)| name).collect();
     assert!(names.len() >= least, "{file} asks for {names:?}");
-    for (name, labels) in asked {
+    for (name, labels) in wanted {
         let parts = ["_bucket", "_sum", "_count"];
         let of = parts.iter().find_map(|part| name.strip_suffix(part));
         let family = of.filter(|of| told.get(*of).is_some_and(|(kind, _)| kind == "histogram"));
@@ -270,6 +270,25 @@ fn assert_told(file: &str, text: &str, least: usize) {
             // The last two are the scraper's.
             let exists = known.contains(label) || ["job", "instance"].contains(&label);
             assert!(exists, "{file}: {name} has no label {label}");
+        }
+    }
+    // What is added up by a label is one of the series beside it.
+    for query in text.lines() {
+        let names = asked(query).into_iter().map(|(name, _)| name);
+        let labels: BTreeSet<&str> = names
+            .filter_map(|name| {
+                let parts = ["_bucket", "_sum", "_count"];
+                let of = parts.iter().find_map(|part| name.strip_suffix(part));
+                told.get(name).or_else(|| told.get(of?))
+            })
+            .flat_map(|(_, labels)| labels.iter().map(AsRef::as_ref))
+            .collect();
+        for by in query.split(" by (").skip(1) {
+            let by = by.split(')').next().unwrap_or_default().split(',');
+            for label in by.map(str::trim) {
+                let exists = labels.contains(label) || ["le", "job", "instance"].contains(&label);
+                assert!(exists, "{file}: {query} has no label {label}");
+            }
         }
     }
 }
@@ -305,6 +324,7 @@ fn a_name_or_a_label_that_is_not_there_is_noticed() {
         "rate(tollgate_request_duration_seconds[5m])",
         "tollgate_requests_total{code=\"200\"}",
         "1 - process_open_files",
+        "sum by (code) (rate(tollgate_requests_total[5m]))",
     ] {
         let told = std::panic::catch_unwind(|| assert_told("query", wrong, 1));
         assert!(told.is_err(), "{wrong}");

@@ -23,9 +23,14 @@ use crate::store::filter::{Cursor, Filter};
 pub(super) struct When {
     /// As they stood then: `2d`, `3h`, `2026-11-24` or `2026-11-24T16:00:00Z`; now if nothing is said.
     at: Option<String>,
+    /// Where to go on: the `next` of the page before. Ask for the same time, which the page before tells.
+    cursor: Option<String>,
+    /// At most this many; 1000 if nothing is said.
+    #[param(minimum = 1, maximum = 1000)]
+    limit: Option<u32>,
 }
 
-/// The groups of an organization at a time.
+/// Some groups of an organization at a time.
 #[derive(Debug, Serialize, ToSchema)]
 pub(super) struct Groups {
     /// Which organization.
@@ -34,6 +39,8 @@ pub(super) struct Groups {
     at: Timestamp,
     /// Its groups, by number. What nobody told is null.
     groups: Vec<Standing>,
+    /// What to ask the next page with; nothing after the last.
+    next: Option<String>,
 }
 
 /// The groups of an organization as they stood at a time.
@@ -56,7 +63,14 @@ pub(super) async fn groups(
     principal.may_see(organization)?;
     let now = admin.clock.now();
     let at = time("at", when.at.as_deref(), now)?.unwrap_or(now);
-    let groups = admin.reader.groups_at(organization, at).await?;
+    let last = row(&when.cursor)?.map(GroupId);
+    let limit = most(when.limit)?;
+    let (groups, is_more) = admin
+        .reader
+        .groups_behind(organization, at, last, limit as usize)
+        .await?;
+    let last = groups.last().filter(|_| is_more);
+    let next = last.map(|(id, _)| id.to_string());
     let groups = groups.into_iter().filter_map(|(id, state)| match state {
         Stood::Present(facts) => Some(Standing::of(id, facts)),
         Stood::Absent | Stood::Unknown => None,
@@ -65,6 +79,7 @@ pub(super) async fn groups(
         organization_id: organization,
         at,
         groups: groups.collect(),
+        next,
     }))
 }
 
@@ -80,6 +95,14 @@ pub(super) struct Part {
 }
 
 const MOST: u32 = 1000;
+
+/// How many of them.
+fn most(limit: Option<u32>) -> Result<u32, Problem> {
+    match limit.unwrap_or(MOST) {
+        limit @ 1..=MOST => Ok(limit),
+        _ => Err(Problem::bad_request(format!("limit: from 1 to {MOST}"))),
+    }
+}
 
 /// The life of one group, oldest first. Of an event about several groups, the part about this one.
 #[utoipa::path(
@@ -99,10 +122,7 @@ pub(super) async fn history(
     Asked(part): Asked<Part>,
 ) -> Result<Json<Events>, Problem> {
     principal.may_see(organization)?;
-    let limit = part.limit.unwrap_or(MOST);
-    if !(1..=MOST).contains(&limit) {
-        return Err(Problem::bad_request(format!("limit: from 1 to {MOST}")));
-    }
+    let limit = most(part.limit)?;
     let cursor = row(&part.cursor)?.map_or(Cursor::OLDEST, Cursor::After);
     let filter = Filter {
         within: principal.within(),

@@ -18,7 +18,7 @@ use crate::domain::ids::{GroupId, OrganizationId};
 use crate::domain::replay::{Facts, State as Stood};
 use crate::store::sqlite::Known;
 
-// So many groups are on a page: each takes a few queries to put together.
+// So many groups are on a page: each is looked for by itself, in a hundred steps along indexes.
 const PAGE: usize = 200;
 
 // So many members are named beside a group; its own page names all.

@@ -11,12 +11,13 @@ use sqlx::sqlite::SqliteRow;
 use super::past::OUT_OF_ORDER;
 use super::{Reader, query};
 use crate::clock::rfc3339;
+use crate::domain::action::Outcome;
 use crate::domain::event::Actor;
 use crate::domain::ids::{EventId, GroupId, OrganizationId, UserId};
 use crate::store::StoreError;
 use crate::store::filter::{Cursor, Filter};
 
-/// How many of a group's events are looked at.
+/// How many of a group's changes are looked at.
 const LOOKED_AT: u32 = 2_000;
 
 /// That somebody was added to a group.
@@ -52,24 +53,27 @@ impl Reader {
     ) -> Result<(Vec<Joined>, bool), StoreError> {
         let time = rfc3339(time);
         let boundary = self.last_until(&time).await?;
-        let filter = Filter {
-            group: Some(group),
-            ..filter.clone()
-        };
         let before = Cursor::Before(boundary.saturating_add(OUT_OF_ORDER));
         let mut connection = self.pool.acquire().await?;
-        let mut query = query::numbers(&mut connection, &filter, before, LOOKED_AT).await?;
-        let numbers: Vec<i64> = query
-            .build_query_scalar()
-            .fetch_all(&mut *connection)
-            .await?;
+        let mut numbers = Vec::new();
+        for outcome in [Outcome::Applied, Outcome::Partial] {
+            let filter = Filter {
+                group: Some(group),
+                outcome: Some(outcome.as_str().to_owned()),
+                ..filter.clone()
+            };
+            numbers.extend(query::numbers(&mut connection, &filter, before, LOOKED_AT).await?);
+        }
+        numbers.sort_unstable_by(|one, other| other.cmp(one));
+        let looked_at_all = numbers.len() < LOOKED_AT as usize;
+        numbers.truncate(LOOKED_AT as usize);
         let rows = sqlx::query(
             "WITH last (member, seq) AS (
                  SELECT c.value ->> '$.id', max(e.seq)
                  FROM json_each(?1) looked
                  CROSS JOIN audit_events e ON e.seq = looked.value
                  CROSS JOIN json_each(e.changes) c
-                 WHERE e.outcome IN ('applied', 'partial') AND e.completed_at <= ?2
+                 WHERE e.completed_at <= ?2
                      AND coalesce(e.organization_id, ?3) = ?3
                      AND c.value ->> '$.field' = 'users' AND c.value ->> '$.change' = 'added'
                      AND coalesce(c.value ->> '$.group_id', e.group_id) = ?4
@@ -88,7 +92,7 @@ impl Reader {
         .fetch_all(&mut *connection)
         .await?;
         let joined = rows.iter().map(joined).collect::<Result<_, _>>()?;
-        Ok((joined, numbers.len() < LOOKED_AT as usize))
+        Ok((joined, looked_at_all))
     }
 }
 

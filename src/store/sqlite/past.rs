@@ -2,17 +2,23 @@
 //!
 //! A few rows a group, found by index: the events before the time back to one that tells all; and, where
 //! something is still open, the events after it up to the first that does, else the newest knowledge.
-//! What they come to is [`replay`]'s to say.
+//! What they come to is [`replay`]'s to say. The newest event before the time mostly tells all, so of many groups
+//! it is [asked for at once](newest); only the others are walked through, one by one.
 //!
 //! Anybody may ask for a group by any number, and be refused. So a number alone makes no group, and of one group
 //! no more than so many events are looked at: what lies behind them is not known.
 
-use jiff::Timestamp;
-use sqlx::AssertSqlSafe;
+mod mentioned;
+mod newest;
 
+use std::collections::HashMap;
+
+use jiff::Timestamp;
+use serde_json::json;
+
+use self::mentioned::Mentioned;
 use super::Reader;
 use super::learn::read_group;
-use super::query::ALL_ACTIONS;
 use crate::clock::rfc3339;
 use crate::domain::event::Event;
 use crate::domain::group::Member;
@@ -21,17 +27,27 @@ use crate::domain::replay::{self, State, Step};
 use crate::store::StoreError;
 use crate::store::filter::{Cursor, Filter};
 
-/// How many events of a group are in memory at once, unless none of them tells all.
-const STEP: u32 = 16;
+/// How many events of a group are looked at first: the newest mostly tells all.
+const STEP: u32 = 4;
+
+/// How many of them at once, where none has told all so far.
+const LARGEST: u32 = 256;
 
 /// How many events of a group are looked at, in each direction.
 const MOST: u32 = 4_096;
 
-/// In how many events of a number it is looked for one that found a group.
-const FIRST: u32 = 100;
+/// Of how many groups the newest event is asked for at once, at least and at most: some of them may be gone.
+const BATCH: (usize, usize) = (32, 256);
 
 // Rows are in the order of their commits, and those that share one may have ended in another order.
 pub(super) const OUT_OF_ORDER: i64 = 1_000;
+
+/// The newest that is known of a group.
+struct Known {
+    state: State,
+    /// From when on it is true.
+    since: String,
+}
 
 // === impl Reader ===
 
@@ -67,20 +83,23 @@ impl Reader {
         let time = rfc3339(time);
         let boundary = self.last_until(&time).await?;
         let mut groups = Vec::new();
-        for id in self.mentioned_groups(organization).await? {
-            if Some(id) <= last {
-                continue;
-            }
-            let state = self.state(id, organization, &time, boundary).await?;
-            if state == State::Absent || state == State::Unknown {
-                continue;
-            }
-            if groups.len() >= limit {
-                return Ok((groups, true));
-            }
-            groups.push((id, self.with_names(organization, state).await?));
+        let mut last = last;
+        let mut is_more = true;
+        while is_more && groups.len() <= limit {
+            let wanted = limit.saturating_add(1) - groups.len();
+            let batch = wanted.clamp(BATCH.0, BATCH.1);
+            let mentioned = self.mentioned_groups(organization, last, batch).await?;
+            is_more = mentioned.len() == batch;
+            last = mentioned.last().map(|group| group.id);
+            let states = self.states(organization, &mentioned, &time, boundary);
+            let there = |(_, state): &(_, State)| matches!(state, State::Present(_));
+            groups.extend(states.await?.into_iter().filter(there));
         }
-        Ok((groups, false))
+        let is_more = groups.len() > limit;
+        groups.truncate(limit);
+        let states = groups.iter_mut().map(|(_, state)| state);
+        self.name_members(organization, states).await?;
+        Ok((groups, is_more))
     }
 
     /// What the trail and the lists tell of one group of an organization, as it was at `time`: a few rows,
@@ -97,40 +116,90 @@ impl Reader {
     ) -> Result<State, StoreError> {
         let time = rfc3339(time);
         let boundary = self.last_until(&time).await?;
-        let state = self.state(group, organization, &time, boundary).await?;
-        self.with_names(organization, state).await
+        let group = self.mentioned(organization, group).await?;
+        let known = self.known_states(organization, &[group]).await?;
+        let known = known.into_values().next();
+        let mut state = self
+            .state(group, organization, &time, boundary, known)
+            .await?;
+        self.name_members(organization, [&mut state]).await?;
+        Ok(state)
     }
 
-    // With the names of members that no group told.
-    async fn with_names(
+    // The names of members that no group told.
+    async fn name_members(
         &self,
         organization: OrganizationId,
-        mut state: State,
-    ) -> Result<State, StoreError> {
-        if let State::Present(facts) = &mut state
-            && let Some(users) = &mut facts.users
-        {
-            let nameless = |member: &&mut Member| member.name.is_none();
-            let unnamed: Vec<UserId> = users.iter_mut().filter(nameless).map(|m| m.id).collect();
-            if !unnamed.is_empty() {
-                let mut names = self.names(organization, &unnamed).await?;
-                for member in users.iter_mut().filter(nameless) {
-                    member.name = names.remove(&member.id);
-                }
-            }
+        states: impl IntoIterator<Item = &mut State>,
+    ) -> Result<(), StoreError> {
+        let users = states.into_iter().filter_map(|state| match state {
+            State::Present(facts) => facts.users.as_mut(),
+            State::Absent | State::Unknown => None,
+        });
+        let nameless = users.flatten().filter(|member| member.name.is_none());
+        let mut nameless: Vec<&mut Member> = nameless.collect();
+        if nameless.is_empty() {
+            return Ok(());
         }
-        Ok(state)
+        let ids: Vec<UserId> = nameless.iter().map(|member| member.id).collect();
+        let names = self.names(organization, &ids).await?;
+        for member in &mut nameless {
+            member.name = names.get(&member.id).cloned();
+        }
+        Ok(())
+    }
+
+    // The same as `state` for each.
+    async fn states(
+        &self,
+        organization: OrganizationId,
+        groups: &[Mentioned],
+        time: &str,
+        boundary: i64,
+    ) -> Result<Vec<(GroupId, State)>, StoreError> {
+        let ours = groups.iter().filter(|group| group.is_ours);
+        let ours: Vec<GroupId> = ours.map(|group| group.id).collect();
+        let newest = self.newest_steps(organization, &ours, time, boundary);
+        let mut newest = newest.await?;
+        let mut known = self.known_states(organization, groups).await?;
+        let mut states = Vec::with_capacity(groups.len());
+        for group in groups {
+            let known = known.remove(&group.id);
+            let state = match newest.remove(&group.id) {
+                Some(step) => {
+                    let state = replay::at(&[step], &[], State::Unknown);
+                    match known {
+                        Some(known) if known.since.as_str() <= time => known.state.or(state),
+                        _ => state,
+                    }
+                }
+                None => {
+                    self.state(*group, organization, time, boundary, known)
+                        .await?
+                }
+            };
+            states.push((group.id, state));
+        }
+        Ok(states)
     }
 
     async fn state(
         &self,
-        id: GroupId,
+        Mentioned { id, is_ours }: Mentioned,
         organization: OrganizationId,
         time: &str,
         boundary: i64,
+        known: Option<Known>,
     ) -> Result<State, StoreError> {
-        let filter = self.about(id, organization).await?;
-        let is_ours = |event: &Event| {
+        // Anybody may ask for the group of another organization, by its number, and is refused; that is a row of
+        // both. What is of no organization that is known counts only where the group is ours for sure.
+        let filter = Filter {
+            group: Some(id),
+            organization: (!is_ours).then_some(organization),
+            ..Filter::default()
+        };
+        let known = known.filter(|_| is_ours);
+        let is_of_ours = |event: &Event| {
             let of = event.target.organization_id;
             of.is_none_or(|of| of == organization)
         };
@@ -138,20 +207,18 @@ impl Reader {
         let mut earlier = Vec::new();
         let before = Cursor::Before(boundary.saturating_add(OUT_OF_ORDER));
         self.collect(&filter, before, &mut earlier, |event| {
-            let step = Step::of(event, id).filter(|_| is_ours(event) && !is_later(event))?;
+            let step = Step::of(event, id).filter(|_| is_of_ours(event) && !is_later(event))?;
             let enough = step.tells_all_after();
             Some((step, enough))
         })
         .await?;
         earlier.reverse();
         let state = replay::at(&earlier, &[], State::Unknown);
-        let (known, since) = match filter.organization {
-            None => self.known_state(id, organization).await?,
-            Some(_) => (State::Unknown, None),
-        };
         // What a list has shown since the last event, and nothing after the time has changed.
-        if since.is_some_and(|since| since.as_str() <= time) {
-            return Ok(known.or(state));
+        if let Some(known) = &known
+            && known.since.as_str() <= time
+        {
+            return Ok(known.state.clone().or(state));
         }
         if state.is_complete() {
             return Ok(state);
@@ -160,43 +227,14 @@ impl Reader {
         let after = Cursor::After(boundary.saturating_sub(OUT_OF_ORDER));
         let all = self
             .collect(&filter, after, &mut later, |event| {
-                let step = Step::of(event, id).filter(|_| is_ours(event) && is_later(event))?;
+                let step = Step::of(event, id).filter(|_| is_of_ours(event) && is_later(event))?;
                 let enough = step.tells_all_before();
                 Some((step, enough))
             })
             .await?;
         // Between the last step and the newest knowledge, others may lie that nobody looked at.
-        let known = if all { known } else { State::Unknown };
-        Ok(replay::at(&earlier, &later, known))
-    }
-
-    // The rows that tell of a group of this organization. Anybody may ask for the group of another one, by
-    // its number, and is refused; that is a row of both. What is of no organization that is known counts
-    // only where the group is ours for sure.
-    async fn about(
-        &self,
-        group: GroupId,
-        organization: OrganizationId,
-    ) -> Result<Filter, StoreError> {
-        let is_ours: bool = sqlx::query_scalar(
-            "SELECT EXISTS (SELECT 1 FROM known_groups WHERE group_id = ?1 AND organization_id = ?2)
-                OR EXISTS (
-                    SELECT 1 FROM audit_events WHERE group_id = ?1 AND organization_id = ?2
-                        AND outcome IN ('applied', 'partial'))
-                OR EXISTS (
-                    SELECT 1 FROM audit_event_groups g JOIN audit_events e USING (seq)
-                    WHERE g.group_id = ?1 AND g.organization_id = ?2
-                        AND e.outcome IN ('applied', 'partial'))",
-        )
-        .bind(group.0)
-        .bind(organization.0)
-        .fetch_one(&self.pool)
-        .await?;
-        Ok(Filter {
-            group: Some(group),
-            organization: (!is_ours).then_some(organization),
-            ..Filter::default()
-        })
+        let known = known.filter(|_| all).map(|known| known.state);
+        Ok(replay::at(&earlier, &later, known.unwrap_or_default()))
     }
 
     // Steps from `cursor` on, up to the first that is enough. `false`: there are too many events up to it.
@@ -207,8 +245,9 @@ impl Reader {
         steps: &mut Vec<Step>,
         step: impl Fn(&Event) -> Option<(Step, bool)>,
     ) -> Result<bool, StoreError> {
-        for _ in 0..MOST / STEP {
-            let page = self.next_events(filter, cursor, STEP).await?;
+        let (mut size, mut looked_at) = (STEP, 0);
+        while looked_at < MOST {
+            let page = self.next_events(filter, cursor, size).await?;
             for (step, enough) in page.events.iter().filter_map(&step) {
                 steps.push(step);
                 if enough {
@@ -219,78 +258,36 @@ impl Reader {
                 return Ok(true);
             };
             cursor = cursor.moved_to(next);
+            looked_at += u32::try_from(page.events.len()).unwrap_or(MOST);
+            size = (size * 4).min(LARGEST).min(MOST.saturating_sub(looked_at));
         }
         Ok(false)
     }
 
-    // The newest knowledge, and since when it is true.
-    async fn known_state(
+    // The newest knowledge of each of these groups, of which there is any.
+    async fn known_states(
         &self,
-        id: GroupId,
         organization: OrganizationId,
-    ) -> Result<(State, Option<String>), StoreError> {
-        let known: Option<(Option<String>, String)> = sqlx::query_as(
-            "SELECT state, seen_at FROM known_groups
-             WHERE group_id = ?1 AND coalesce(organization_id, ?2) = ?2",
+        groups: &[Mentioned],
+    ) -> Result<HashMap<GroupId, Known>, StoreError> {
+        let ids: Vec<GroupId> = groups.iter().map(|group| group.id).collect();
+        let rows: Vec<(i64, Option<String>, String)> = sqlx::query_as(
+            "SELECT k.group_id, k.state, k.seen_at
+             FROM json_each(?1) asked CROSS JOIN known_groups k ON k.group_id = asked.value
+             WHERE coalesce(k.organization_id, ?2) = ?2",
         )
-        .bind(id.0)
+        .bind(json!(ids).to_string())
         .bind(organization.0)
-        .fetch_optional(&self.pool)
+        .fetch_all(&self.pool)
         .await?;
-        Ok(match known {
-            None => (State::Unknown, None),
-            Some((None, since)) => (State::Absent, Some(since)),
-            Some((Some(state), since)) => (State::told(&read_group(&state)?), Some(since)),
-        })
-    }
-
-    // Every group of which anything is known; from one to the next by index, however many rows each has. A number
-    // that was only asked for is none: something must have been done to the group, or have found it. The first
-    // rows of a group tell, as a rule; where they do not, each kind of event is asked for what was done.
-    pub(super) async fn mentioned_groups(
-        &self,
-        organization: OrganizationId,
-    ) -> Result<Vec<GroupId>, StoreError> {
-        let sql = format!(
-            "WITH RECURSIVE
-             actions (value) AS ({ALL_ACTIONS}),
-             alone (number) AS (
-                 SELECT min(group_id) FROM audit_events
-                 UNION ALL
-                 SELECT (SELECT min(group_id) FROM audit_events WHERE group_id > number)
-                 FROM alone WHERE number IS NOT NULL
-             ),
-             several (number) AS (
-                 SELECT min(group_id) FROM audit_event_groups
-                 UNION ALL
-                 SELECT (SELECT min(group_id) FROM audit_event_groups WHERE group_id > number)
-                 FROM several WHERE number IS NOT NULL
-             )
-             SELECT number FROM alone WHERE number IS NOT NULL AND (
-                 EXISTS (
-                     SELECT 1 FROM (
-                         SELECT outcome, before FROM audit_events
-                         WHERE group_id = number AND organization_id = ?1 LIMIT {FIRST})
-                     WHERE outcome IN ('applied', 'partial') OR before IS NOT NULL)
-                 OR EXISTS (
-                     SELECT 1 FROM audit_events
-                     WHERE group_id = number AND organization_id = ?1 LIMIT 1 OFFSET {FIRST})
-                 AND EXISTS (
-                     SELECT 1 FROM actions CROSS JOIN audit_events e
-                     WHERE e.group_id = number AND e.organization_id = ?1
-                         AND e.action = actions.value AND e.outcome IN ('applied', 'partial')))
-             UNION
-             SELECT number FROM several WHERE number IS NOT NULL AND EXISTS
-                 (SELECT 1 FROM audit_event_groups WHERE group_id = number AND organization_id = ?1)
-             UNION
-             SELECT group_id FROM known_groups WHERE organization_id = ?1
-             ORDER BY 1",
-        );
-        let ids: Vec<i64> = sqlx::query_scalar(AssertSqlSafe(sql))
-            .bind(organization.0)
-            .fetch_all(&self.pool)
-            .await?;
-        Ok(ids.into_iter().map(GroupId).collect())
+        let known = rows.into_iter().map(|(id, state, since)| {
+            let state = match state {
+                None => State::Absent,
+                Some(state) => State::told(&read_group(&state)?),
+            };
+            Ok((GroupId(id), Known { state, since }))
+        });
+        known.collect()
     }
 
     // The last row, by halving, whose outcome was known at this time; 0 if none was.

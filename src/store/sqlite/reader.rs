@@ -127,11 +127,7 @@ impl Reader {
             .await
             .map_err(|_| StoreError::Closed)?;
         let mut connection = self.pool.acquire().await?;
-        let mut query = query::numbers(&mut connection, filter, cursor, Filter::LOOKED_AT).await?;
-        let numbers: Vec<i64> = query
-            .build_query_scalar()
-            .fetch_all(&mut *connection)
-            .await?;
+        let numbers = query::numbers(&mut connection, filter, cursor, Filter::LOOKED_AT).await?;
         let more = limit.saturating_add(1);
         let mut query = query::holding(&numbers, text, cursor, more);
         let (events, more) = some(query.build().fetch(&mut *connection), limit).await?;
@@ -408,7 +404,7 @@ async fn some(
 }
 
 // The event with what became known of its actor since.
-fn event(row: &SqliteRow) -> Result<Event, StoreError> {
+pub(super) fn event(row: &SqliteRow) -> Result<Event, StoreError> {
     event_and_size(row).map(|(event, _)| event)
 }
 

@@ -334,6 +334,24 @@ async fn groups_and_their_lives_are_told_as_they_were() {
         .get("/api/organizations/acme/groups")
         .await
         .assert_status(400);
+    let all = admin.get(&path).await.assert_ok().json();
+    assert_eq!(all["next"], Value::Null);
+    let (mut paged, mut cursor) = (Vec::new(), String::new());
+    loop {
+        let page = admin.get(format!("{path}?limit=1{cursor}")).await;
+        let page = page.assert_ok().json();
+        paged.extend(page["groups"].as_array().unwrap().clone());
+        let Some(next) = page["next"].as_str() else {
+            break;
+        };
+        cursor = format!("&cursor={next}");
+    }
+    assert!(paged.len() > 1, "{paged:?}");
+    assert_eq!(Value::from(paged), all["groups"]);
+    for wrong in ["limit=0", "limit=1001", "cursor=next"] {
+        let answer = admin.get(format!("{path}?{wrong}")).await;
+        answer.assert_status(400);
+    }
     gate.stop().await;
 }
 

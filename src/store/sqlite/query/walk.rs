@@ -29,25 +29,35 @@ pub(in crate::store::sqlite) const ALL_ACTIONS: &str = "SELECT min(action) FROM 
     UNION ALL
     SELECT (SELECT min(action) FROM audit_events WHERE action > value) FROM actions WHERE value IS NOT NULL";
 const THESE_ACTIONS: &str = "SELECT value FROM json_each(";
-const OUTCOMES: &str = "outcomes (value) AS (
+pub(super) const OUTCOMES: &str = "outcomes (value) AS (
     VALUES ('applied'), ('partial'), ('rejected'), ('unknown'), ('not_sent')
 )";
+
+/// What part of the rows that match is wanted.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Part {
+    /// From where on.
+    pub(super) cursor: Cursor,
+    /// How many.
+    pub(super) limit: u32,
+    /// No further from the cursor than so many rows of the whole trail.
+    pub(super) reach: i64,
+}
 
 /// Everything up to the table `page` of numbers.
 pub(super) async fn walk(
     connection: &mut SqliteConnection,
     filter: &Filter,
-    cursor: Cursor,
-    limit: u32,
+    part: Part,
 ) -> Result<QueryBuilder<Sqlite>, StoreError> {
+    let Part { cursor, limit, .. } = part;
     let actors = match &filter.actor {
         Some(actor) => Some(resolve(connection, actor, filter.within.as_deref()).await?),
         None => None,
     };
     let page = Page {
         filter,
-        cursor,
-        limit,
+        part,
         order: cursor.order(),
     };
     let organizations = filter.organizations();
@@ -100,8 +110,7 @@ impl Cursor {
 
 struct Page<'a> {
     filter: &'a Filter,
-    cursor: Cursor,
-    limit: u32,
+    part: Part,
     order: &'static str,
 }
 
@@ -201,9 +210,10 @@ impl Page<'_> {
 
     // One bound on each side: of two, the database would walk to one and only check the other.
     fn push_range(&self, query: &mut QueryBuilder<Sqlite>) {
-        let (after, before) = match self.cursor {
-            Cursor::Before(seq) => (0, seq),
-            Cursor::After(seq) => (seq, i64::MAX),
+        let reach = self.part.reach;
+        let (after, before) = match self.part.cursor {
+            Cursor::Before(seq) => (seq.saturating_sub(reach).max(1) - 1, seq),
+            Cursor::After(seq) => (seq, seq.saturating_add(reach)),
         };
         let Filter { since, until, .. } = self.filter;
         if since.is_none() && until.is_none() {
@@ -245,6 +255,6 @@ impl Page<'_> {
                 .push_bind(rfc3339(until));
         }
         query.push(format_args!(" ORDER BY e.seq {} LIMIT ", self.order));
-        query.push_bind(self.limit);
+        query.push_bind(self.part.limit);
     }
 }

@@ -640,3 +640,49 @@ async fn combinations(store: &SqliteStore, actor: &str) -> usize {
     }
     cases
 }
+
+#[tokio::test]
+async fn many_numbers_are_those_of_the_page_wherever_they_lie() {
+    let place = Place::new();
+    let (store, _) = place.open().await;
+    store.close().await;
+    let mut raw = place.raw().await;
+    let seed = include_str!("../../../../benches/support/seed.sql");
+    let seed = sqlx::query(seed).bind(1).bind(3_000);
+    seed.execute(&mut raw).await.unwrap();
+    let reader = Reader::open(&place.path).await.unwrap();
+    let all = Filter::default();
+    let filters = [
+        all.clone(),
+        Filter {
+            organization: Some(OrganizationId(1)),
+            ..all.clone()
+        },
+        // One in twenty-five, and three in all.
+        Filter {
+            organization: Some(OrganizationId(7)),
+            ..all.clone()
+        },
+        Filter {
+            actions: vec!["group.observed".to_owned()],
+            ..all.clone()
+        },
+        Filter {
+            actions: vec!["group.patch".to_owned(), "group.delete".to_owned()],
+            outcome: Some("applied".to_owned()),
+            ..all
+        },
+    ];
+    for filter in &filters {
+        let from = [0, 1, 15, 1_500, 2_999, 4_000];
+        let cursors = from.map(|seq| [Cursor::Before(seq), Cursor::After(seq)]);
+        let ends = [Cursor::NEWEST, Cursor::OLDEST];
+        for cursor in cursors.into_iter().flatten().chain(ends) {
+            let page = reader.next_events(filter, cursor, 20).await.unwrap();
+            let page: Vec<i64> = page.events.iter().map(|event| event.seq).collect();
+            let numbers = query::numbers(&mut raw, filter, cursor, 20).await.unwrap();
+            assert_eq!(numbers, page, "{filter:?} {cursor:?}");
+        }
+    }
+    reader.close().await;
+}
