@@ -23,16 +23,16 @@ use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
 use hyper_util::server::conn::auto::Builder;
 use hyper_util::server::graceful::GracefulShutdown;
 use pin_project_lite::pin_project;
-use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::Semaphore;
 use tokio_rustls::server::TlsStream;
-use tokio_util::either::Either as Stream;
+use tokio_util::either::Either as Secured;
 use tokio_util::sync::CancellationToken;
 use tower::util::Oneshot;
 use tower::{Service, ServiceExt as _};
 
 use super::certificate::Certificate;
 use super::framing::is_ambiguous;
+use super::listener::{Listener, Stream};
 use super::patience::{Patience, Requests, Times, UnderWay};
 use crate::body::{Body, BoxError};
 
@@ -52,7 +52,7 @@ pub struct ServerLimits {
 /// A listener and its limits.
 #[derive(Debug)]
 pub struct Server {
-    listener: TcpListener,
+    listener: Arc<Listener>,
     limits: ServerLimits,
     certificate: Option<Certificate>,
 }
@@ -72,7 +72,7 @@ const PAUSE: Duration = Duration::from_millis(100);
 impl Server {
     /// Serves what comes in on `listener`.
     #[must_use]
-    pub fn new(listener: TcpListener, limits: ServerLimits) -> Self {
+    pub fn new(listener: Arc<Listener>, limits: ServerLimits) -> Self {
         Self {
             listener,
             limits,
@@ -80,10 +80,10 @@ impl Server {
         }
     }
 
-    /// Speaks TLS, if there is a certificate.
+    /// Speaks TLS, if there is a certificate; but not on a Unix socket, which nobody else reads along.
     #[must_use]
     pub fn secured(mut self, certificate: Option<Certificate>) -> Self {
-        self.certificate = certificate;
+        self.certificate = certificate.filter(|_| self.listener.is_tcp());
         self
     }
 
@@ -127,12 +127,12 @@ impl Server {
             tokio::spawn(async move {
                 let _slot = slot;
                 let stream = match certificate {
-                    None => Some(Stream::Left(stream)),
+                    None => Some(Secured::Left(stream)),
                     Some(certificate) => {
                         // On the heap: a connection without TLS is no larger for it.
                         let shaking = Box::pin(shake_hands(certificate, stream, times.head, peer));
                         let shaken = stop.run_until_cancelled(shaking).await.flatten();
-                        shaken.map(|stream| Stream::Right(Box::new(stream)))
+                        shaken.map(|stream| Secured::Right(Box::new(stream)))
                     }
                 };
                 let Some(stream) = stream else { return };
@@ -259,16 +259,12 @@ impl http_body::Body for Answering {
 }
 
 async fn accept(
-    listener: &TcpListener,
+    listener: &Listener,
     slots: &Arc<Semaphore>,
-) -> Option<(TcpStream, SocketAddr, tokio::sync::OwnedSemaphorePermit)> {
+) -> Option<(Stream, SocketAddr, tokio::sync::OwnedSemaphorePermit)> {
     let slot = Arc::clone(slots).acquire_owned().await.ok()?;
     match listener.accept().await {
-        Ok((stream, peer)) => {
-            // Answers are written whole; waiting for more only delays them.
-            let _ = stream.set_nodelay(true);
-            Some((stream, peer, slot))
-        }
+        Ok((stream, peer)) => Some((stream, peer, slot)),
         Err(error) => {
             tracing::warn!(%error, "A connection could not be accepted");
             tokio::time::sleep(PAUSE).await;
@@ -279,10 +275,10 @@ async fn accept(
 
 async fn shake_hands(
     certificate: Certificate,
-    stream: TcpStream,
+    stream: Stream,
     limit: Duration,
     peer: SocketAddr,
-) -> Option<TlsStream<TcpStream>> {
+) -> Option<TlsStream<Stream>> {
     let shaken = tokio::time::timeout(limit, certificate.acceptor().accept(stream)).await;
     // Not more than `debug`: anybody can make us write it.
     match shaken {
