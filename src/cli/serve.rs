@@ -102,6 +102,7 @@ fn tell(state: NotifyState<'_>) {
 
 async fn tell_stop(stopped: &CancellationToken) {
     stopped.cancelled().await;
+    tracing::info!("Told to stop: what is under way ends first");
     tell(NotifyState::Stopping);
     std::future::pending().await
 }

@@ -60,8 +60,8 @@ impl fmt::Display for Address {
 
 impl Setting for Address {
     fn allowed() -> String {
-        "an IP address and a port, such as `127.0.0.1:8080` or `[::]:8080`, or `unix:` and the path of a \
-         socket, such as `unix:/run/tollgate/proxy.sock`"
+        "an IP address and a port, such as `127.0.0.1:8080` or `[::]:8080`, or a socket, such as \
+         `unix:/run/tollgate/proxy.sock`"
             .to_owned()
     }
 

@@ -1,14 +1,15 @@
 //! Accepts connections up to a limit, serves HTTP/1.1 and HTTP/2 on them, and drains.
 //!
 //! **Guarantees**: after the signal to stop no connection is accepted, those that are idle are closed,
-//! and what is under way may end for as long as the grace lasts; then it is cut off. With a certificate nothing
+//! what is under way may end for as long as the grace lasts, and so may what somebody has [just](drain) connected
+//! for; then it is cut off. With a certificate nothing
 //! is served without TLS; whoever does not get to the end of its handshake is cut off after the time for a head,
 //! and nobody else waits for them.
 
 use std::convert::Infallible;
 use std::future::Future;
 use std::net::SocketAddr;
-use std::pin::Pin;
+use std::pin::{Pin, pin};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::task::{Context, Poll, Waker, ready};
 use std::time::Duration;
@@ -21,16 +22,18 @@ use http_body::{Frame, SizeHint};
 use hyper::body::Incoming;
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
 use hyper_util::server::conn::auto::Builder;
-use hyper_util::server::graceful::GracefulShutdown;
 use pin_project_lite::pin_project;
 use tokio::sync::Semaphore;
+use tokio::time::Instant;
 use tokio_rustls::server::TlsStream;
 use tokio_util::either::Either as Secured;
 use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
 use tower::util::Oneshot;
 use tower::{Service, ServiceExt as _};
 
 use super::certificate::Certificate;
+use super::drain;
 use super::framing::is_ambiguous;
 use super::listener::{Listener, Stream};
 use super::patience::{Patience, Requests, Times, UnderWay};
@@ -108,7 +111,7 @@ impl Server {
             stall: limits.body_timeout,
         };
         let slots = Arc::new(Semaphore::new(limits.max_connections));
-        let graceful = GracefulShutdown::new();
+        let connections = TaskTracker::new();
         let cut = CancellationToken::new();
         loop {
             let accepted = tokio::select! {
@@ -122,36 +125,38 @@ impl Server {
             let service = serve(peer);
             let certificate = certificate.clone();
             let builder = Arc::clone(&builder);
-            let watcher = graceful.watcher();
             let (stop, cut) = (stop.clone(), cut.clone());
-            tokio::spawn(async move {
-                let _slot = slot;
+            connections.spawn(async move {
+                let (_slot, since) = (slot, Instant::now());
                 let stream = match certificate {
                     None => Some(Secured::Left(stream)),
                     Some(certificate) => {
                         // On the heap: a connection without TLS is no larger for it.
                         let shaking = Box::pin(shake_hands(certificate, stream, times.head, peer));
-                        let shaken = stop.run_until_cancelled(shaking).await.flatten();
+                        let shaken = tokio::select! {
+                            shaken = shaking => shaken,
+                            () = Box::pin(drain::silence(&stop, since)) => None,
+                        };
                         shaken.map(|stream| Secured::Right(Box::new(stream)))
                     }
                 };
                 let Some(stream) = stream else { return };
-                let requests = Arc::default();
+                let requests: Arc<Requests> = Arc::default();
                 let stream = TokioIo::new(Patience::new(stream, Arc::clone(&requests), times));
                 let service = PerConnection {
                     service: Mutex::new(service),
-                    requests,
+                    requests: Arc::clone(&requests),
                 };
-                let connection = watcher.watch(builder.serve_connection(stream, service));
+                let connection = pin!(builder.serve_connection(stream, service));
                 tokio::select! {
-                    // A peer that breaks off, or speaks no HTTP, is its own affair.
-                    _ = connection => {}
+                    () = drain::serve(connection, &requests, &stop, since) => {}
                     () = cut.cancelled() => {}
                 }
             });
         }
         drop(listener);
-        if tokio::time::timeout(limits.shutdown_grace, graceful.shutdown())
+        connections.close();
+        if tokio::time::timeout(limits.shutdown_grace, connections.wait())
             .await
             .is_err()
         {

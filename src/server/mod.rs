@@ -2,6 +2,7 @@
 
 mod accept;
 mod certificate;
+mod drain;
 mod framing;
 mod handed;
 mod listener;
