@@ -19,6 +19,7 @@ mod pages;
 mod quota;
 mod recorded;
 mod secret;
+mod sockets;
 mod tls;
 mod traced;
 mod transparent;
