@@ -120,7 +120,8 @@ async fn through(socket: &Path) -> anyhow::Result<Response<Incoming>> {
     let (mut client, connection) = http1::handshake(stream).await?;
     tokio::spawn(connection);
     let request = Request::get(READY).header(HOST, "localhost");
-    Ok(client.send_request(request.body(Empty::<Bytes>::new())?).await?)
+    let request = request.body(Empty::<Bytes>::new())?;
+    Ok(client.send_request(request).await?)
 }
 
 // What a gateway that is not ready says of it.

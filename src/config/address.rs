@@ -97,7 +97,7 @@ mod tests {
         }
         let longest = format!("unix:/{}", "a".repeat(LONGEST - 1));
         assert!(Address::parse(&longest).is_ok());
-        for wrong in ["unix:", "unix:/run/", "unix:/a\0b", "/run/a", "localhost:80"] {
+        for wrong in ["unix:", "unix:/run/", "unix:/a\0b", "/run/a", "a:80"] {
             assert!(Address::parse(wrong).is_err(), "{wrong:?}");
         }
         assert!(Address::parse(&format!("{longest}a")).is_err());

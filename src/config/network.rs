@@ -4,8 +4,8 @@ use std::net::{Ipv4Addr, SocketAddr};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use super::{Address, UpstreamUrl};
 use super::macros::section;
+use super::{Address, UpstreamUrl};
 
 section! {
     /// Where it listens.

@@ -59,7 +59,11 @@ impl Sockets {
         let (mut names, mut sockets) = (Vec::new(), Vec::new());
         for listener in &self.0 {
             let listener = listener.upgrade().ok_or(io::ErrorKind::NotConnected)?;
-            names.push(if listener.removes_file() { OURS } else { THEIRS });
+            names.push(if listener.removes_file() {
+                OURS
+            } else {
+                THEIRS
+            });
             sockets.push(listener.keep()?);
         }
         command

@@ -317,7 +317,10 @@ async fn a_new_binary_takes_over_and_nobody_is_refused_and_no_change_is_lost() {
         .hang_after_read();
     let renaming = {
         let ann = ann.clone();
-        tokio::spawn(async move { ann.put(group(ORG, DESIGN), json!({ "name": "Brand" })).await })
+        tokio::spawn(async move {
+            ann.put(group(ORG, DESIGN), json!({ "name": "Brand" }))
+                .await
+        })
     };
     hold.reached().await;
     let callers = Callers::of(&gate, &authorization);
