@@ -306,7 +306,7 @@ impl App {
     /// What it listens on, for a binary that takes over.
     #[must_use]
     pub fn sockets(&self) -> Sockets {
-        Sockets::of([&self.proxy.0, &self.admin.0])
+        Sockets::of(&self.proxy.0, &self.admin.0)
     }
 
     /// The admin token, if it was made just now and nobody can know it yet.

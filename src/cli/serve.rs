@@ -76,8 +76,7 @@ pub async fn run(args: Args) -> anyhow::Result<Option<Successor>> {
     tracing::info!(%proxy, %admin, upstream, database, "Tollgate listens on {proxy}, in front of {upstream}");
     let certificate = app.certificate();
     let stop = stopped.child_token();
-    let check = args.file.check();
-    let successor = succession::wait(takeovers, check, app.sockets(), stop.clone());
+    let successor = succession::wait(takeovers, args.file, app.sockets(), stop.clone());
     let successor = tokio::spawn(successor);
     tell(NotifyState::Ready);
     tokio::select! {

@@ -19,10 +19,14 @@ use command_fds::{CommandFdExt as _, FdMapping};
 
 use super::handed::{NAMES, OURS, THEIRS};
 use super::listener::Listener;
+use crate::config::Listen;
 
 /// The sockets of a gateway, while it listens.
 #[derive(Clone, Debug)]
-pub struct Sockets(Vec<Weak<Listener>>);
+pub struct Sockets {
+    proxy: Weak<Listener>,
+    admin: Weak<Listener>,
+}
 
 /// What this process becomes.
 #[derive(Debug)]
@@ -43,29 +47,42 @@ fn itself() -> io::Result<(OsString, impl Iterator<Item = OsString>)> {
 impl Sockets {
     /// The sockets of these, for as long as they listen.
     #[must_use]
-    pub fn of<'a>(listeners: impl IntoIterator<Item = &'a Arc<Listener>>) -> Self {
-        Self(listeners.into_iter().map(Arc::downgrade).collect())
+    pub fn of(proxy: &Arc<Listener>, admin: &Arc<Listener>) -> Self {
+        Self {
+            proxy: Arc::downgrade(proxy),
+            admin: Arc::downgrade(admin),
+        }
     }
 
-    /// Keeps them open, for the binary that is there now, and gives what becomes of this process.
+    /// Keeps them open, for the binary that is there now, and gives what becomes of this process. `listen` is
+    /// what that binary will read, if this one can tell.
     ///
     /// # Errors
     ///
-    /// When they are closed already, or nobody knows how the process was started.
-    pub fn keep(&self) -> io::Result<Successor> {
-        let (binary, words) = itself()?;
-        let mut command = Command::new(binary);
-        command.args(words);
-        let (mut names, mut sockets) = (Vec::new(), Vec::new());
-        for listener in &self.0 {
-            let listener = listener.upgrade().ok_or(io::ErrorKind::NotConnected)?;
-            names.push(if listener.removes_file() {
+    /// When they are closed already, or are to be others, or nobody knows how the process was started.
+    pub fn keep(&self, listen: Option<&Listen>) -> io::Result<Successor> {
+        let open = |listener: &Weak<_>| listener.upgrade().ok_or(io::ErrorKind::NotConnected);
+        let listeners: [Arc<Listener>; 2] = [open(&self.proxy)?, open(&self.admin)?];
+        let wanted = listen.map(|listen| [&listen.proxy, &listen.admin]);
+        for (listener, wanted) in listeners.iter().zip(wanted.into_iter().flatten()) {
+            if !wanted.allows(&listener.address()?) {
+                let problem = format!("it is to listen on {wanted}, which takes a restart");
+                return Err(io::Error::other(problem));
+            }
+        }
+        let name = |listener: &Arc<Listener>| {
+            if listener.removes_file() {
                 OURS
             } else {
                 THEIRS
-            });
-            sockets.push(listener.keep()?);
-        }
+            }
+        };
+        let names: Vec<_> = listeners.iter().map(name).collect();
+        let sockets = listeners.iter().map(|listener| listener.keep());
+        let sockets = sockets.collect::<io::Result<Vec<_>>>()?;
+        let (binary, words) = itself()?;
+        let mut command = Command::new(binary);
+        command.args(words);
         command
             .env("LISTEN_FDS", sockets.len().to_string())
             // It stays the same process.
@@ -114,5 +131,40 @@ impl Successor {
     #[must_use]
     pub fn take_over(mut self) -> io::Error {
         self.command.exec()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::config::Address;
+
+    #[tokio::test]
+    async fn sockets_are_kept_only_where_they_are_to_be() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("proxy.sock");
+        let address = Address::Unix(path.clone());
+        let proxy = Arc::new(Listener::bind("listen.proxy", &address).await.unwrap());
+        let free = "127.0.0.1:0"
+            .parse::<std::net::SocketAddr>()
+            .unwrap()
+            .into();
+        let admin = Arc::new(Listener::bind("listen.admin", &free).await.unwrap());
+        let sockets = Sockets::of(&proxy, &admin);
+        let listen = |admin| Listen {
+            proxy: address.clone(),
+            admin,
+            ..Listen::default()
+        };
+        let elsewhere = sockets.keep(Some(&listen(Listen::default().admin)));
+        let error = elsewhere.unwrap_err().to_string();
+        assert_eq!(
+            error,
+            "it is to listen on 127.0.0.1:8081, which takes a restart"
+        );
+        let _successor = sockets.keep(Some(&listen(free))).unwrap();
+        drop((proxy, admin));
+        assert!(path.exists());
+        assert!(sockets.keep(None).is_err(), "they are closed here");
     }
 }
