@@ -13,7 +13,6 @@ use anyhow::Context as _;
 use axum::extract::ConnectInfo;
 use http::{Request, Response, Uri};
 use jiff::{SignedDuration, Timestamp};
-use tokio::net::TcpListener;
 use tokio::sync::Semaphore;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
@@ -32,7 +31,7 @@ use crate::cache::lists::Lists;
 use crate::cache::tags::Tags;
 use crate::cache::verdict::Freshness;
 use crate::clock::Clock;
-use crate::config::{self, Config, Pace, Retention, Role};
+use crate::config::{self, Address, Config, Pace, Retention, Role};
 use crate::domain::action::{Action, Outcome};
 use crate::domain::caller::Key;
 use crate::domain::checkpoint::SigningKey;
@@ -46,7 +45,7 @@ use crate::metrics::{Disk, Metrics};
 use crate::people::{Lookup, People};
 use crate::quota::{self, Quota};
 use crate::secret_file;
-use crate::server::{Certificate, Server, ServerLimits};
+use crate::server::{self, Certificate, Handed, Listener, Server, ServerLimits, Sockets};
 use crate::stack::{self, Parts, Proxy};
 use crate::store::filter::Filter;
 use crate::store::sqlite::SqliteStore;
@@ -58,8 +57,8 @@ use crate::watch::{self, Watch};
 
 /// See the [module](self).
 pub struct App {
-    proxy: (TcpListener, Proxy),
-    admin: (TcpListener, Admin),
+    proxy: (Arc<Listener>, Proxy),
+    admin: (Arc<Listener>, Admin),
     certificate: Option<Certificate>,
     new_token: Option<String>,
     limits: ServerLimits,
@@ -90,6 +89,15 @@ impl App {
     ///
     /// What is missing or in the way, and what to do about it.
     pub async fn build(config: Config, clock: Clock) -> anyhow::Result<Self> {
+        Self::build_on(config, clock, Handed::default()).await
+    }
+
+    /// The same, on sockets that were opened by somebody else.
+    ///
+    /// # Errors
+    ///
+    /// As there.
+    pub async fn build_on(config: Config, clock: Clock, handed: Handed) -> anyhow::Result<Self> {
         let database = config.audit.database.path();
         let is_new_database = !database.exists();
         let (secret, is_new_key) =
@@ -201,11 +209,11 @@ impl App {
             shutdown_grace: config.limits.shutdown_grace,
         };
         let certificate = certificate(&config)?;
-        let proxy_listener = bind("listen.proxy", config.listen.proxy).await?;
-        let admin_listener = bind("listen.admin", config.listen.admin).await?;
+        let (proxy_listener, admin_listener) = server::listeners(&config.listen, handed).await?;
         let proxies = Proxies::new(config.identity.trusted_proxies.clone());
+        let is_secure = config.listen.scheme(&config.listen.admin) == "https";
         let admin = Admin {
-            access: Access::new(tokens, certificate.is_some(), proxies),
+            access: Access::new(tokens, is_secure, proxies),
             metrics: metrics.clone(),
             public_metrics: config.admin.public_metrics,
             readiness: readiness(
@@ -262,8 +270,8 @@ impl App {
             lists: lists.clone(),
         });
         Ok(Self {
-            proxy: (proxy_listener, proxy),
-            admin: (admin_listener, admin),
+            proxy: (Arc::new(proxy_listener), proxy),
+            admin: (Arc::new(admin_listener), admin),
             certificate,
             new_token,
             limits,
@@ -282,8 +290,8 @@ impl App {
     /// # Errors
     ///
     /// When the system does not tell.
-    pub fn proxy_address(&self) -> std::io::Result<SocketAddr> {
-        self.proxy.0.local_addr()
+    pub fn proxy_address(&self) -> std::io::Result<Address> {
+        self.proxy.0.address()
     }
 
     /// Where the admin side listens.
@@ -291,8 +299,14 @@ impl App {
     /// # Errors
     ///
     /// When the system does not tell.
-    pub fn admin_address(&self) -> std::io::Result<SocketAddr> {
-        self.admin.0.local_addr()
+    pub fn admin_address(&self) -> std::io::Result<Address> {
+        self.admin.0.address()
+    }
+
+    /// What it listens on, for a binary that takes over.
+    #[must_use]
+    pub fn sockets(&self) -> Sockets {
+        Sockets::of(&self.proxy.0, &self.admin.0)
     }
 
     /// The admin token, if it was made just now and nobody can know it yet.
@@ -477,12 +491,6 @@ async fn recent(store: &SqliteStore, now: Timestamp) -> anyhow::Result<Recent> {
     let mut page = store.reader().events(&of_late, None, MOST_RECENT).await?;
     page.events.reverse();
     Ok(Recent::of(&page.events))
-}
-
-async fn bind(key: &str, address: SocketAddr) -> anyhow::Result<TcpListener> {
-    TcpListener::bind(address).await.with_context(|| {
-        format!("{key}: cannot listen on {address}; is another gateway running there?")
-    })
 }
 
 // What listens in TLS shows it; without one, nothing does.

@@ -81,7 +81,10 @@ pub fn proxy(parts: Parts, upstream: Upstream) -> (Proxy, Lists) {
         .layer(cache)
         // Inside the cache, so that a hit costs nothing; outside `forward`, so that it sees every answer.
         .layer(QuotaLayer::new(quota.clone(), metrics.clone()))
-        .layer(ForwardLayer::new(to, config.listen.scheme()))
+        .layer(ForwardLayer::new(
+            to,
+            config.listen.scheme(&config.listen.proxy),
+        ))
         .service(upstream);
     let stack = ServiceBuilder::new()
         // Outermost: also what a limit refuses or a panic ends has its span and its line.

@@ -75,7 +75,7 @@ async fn started(folder: &tempfile::TempDir) -> (Toggl, SocketAddr, String, Canc
     };
     let (config, _) = Config::load(&sources).unwrap();
     let app = App::build(config, Clock::system()).await.unwrap();
-    let address = app.proxy_address().unwrap();
+    let address = app.proxy_address().unwrap().tcp().unwrap();
     let stop = CancellationToken::new();
     tokio::spawn(app.run(stop.clone()));
     let credential = STANDARD.encode(format!("{}:api_token", toggl.token("ann")));

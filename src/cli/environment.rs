@@ -32,6 +32,15 @@ impl FileArgs {
         Config::load(&self.sources()?)
     }
 
+    /// The words of a command that checks it.
+    pub fn check(&self) -> Vec<OsString> {
+        let mut words = vec!["config".into(), "check".into()];
+        if let Some(file) = &self.file {
+            words.extend(["--config".into(), file.into()]);
+        }
+        words
+    }
+
     /// What it is read from.
     pub fn sources(&self) -> Result<Sources, ConfigError> {
         sources_from(

@@ -16,6 +16,7 @@ pub mod simulate;
 use std::io::{self, Write as _};
 use std::process::ExitCode;
 
+use anyhow::Context as _;
 use clap::{CommandFactory as _, Parser, Subcommand};
 use clap_complete::Shell;
 
@@ -93,7 +94,13 @@ fn run(command: Command) -> anyhow::Result<()> {
         }
         Command::Man(args) => manual::run(&args, Cli::command()),
         Command::Healthcheck(args) => in_runtime(healthcheck::run(args)),
-        Command::Serve(args) => in_runtime(serve::run(args)),
+        Command::Serve(args) => match in_runtime(serve::run(args))? {
+            None => Ok(()),
+            // Not before the runtime has ended, and every thread of it.
+            Some(successor) => {
+                Err(successor.take_over()).context("the new binary could not take over")
+            }
+        },
         Command::Demo(args) => in_runtime(demo::run(args)),
         Command::Audit(args) => in_runtime(async move { args.run(&Clock::system()).await }),
         Command::Quota(args) => in_runtime(async move { args.run(&Clock::system()).await }),
@@ -101,7 +108,7 @@ fn run(command: Command) -> anyhow::Result<()> {
     }
 }
 
-fn in_runtime(command: impl Future<Output = anyhow::Result<()>>) -> anyhow::Result<()> {
+fn in_runtime<T>(command: impl Future<Output = anyhow::Result<T>>) -> anyhow::Result<T> {
     tokio::runtime::Builder::new_multi_thread()
         .enable_all()
         .build()?

@@ -8,7 +8,7 @@ use bytesize::ByteSize;
 
 use super::mistake::{Mistake, Origin, Origins};
 use super::units::format_size;
-use super::{Config, Retention};
+use super::{Address, Config, Retention};
 
 /// As many connections or requests as a limit may allow; a counter in the tens of millions would
 /// be no limit, and the semaphore behind it ends somewhere.
@@ -51,14 +51,21 @@ fn addresses(config: &Config, check: &mut Check<'_>) {
         &["listen.tls_cert", "listen.tls_key"],
         || "a certificate and its key go together; set both or neither".to_owned(),
     );
+    let (proxy, admin) = (&listen.proxy, &listen.admin);
     check.require(
-        !overlap(listen.proxy, listen.admin),
+        listen.tls().is_none() || proxy.tcp().is_some() || admin.tcp().is_some(),
+        &["listen.tls_cert"],
+        || "nobody would see it: Unix sockets are served without TLS".to_owned(),
+    );
+    check.require(
+        !share(proxy, admin),
         &["listen.admin", "listen.proxy"],
         || {
-            format!(
-                "proxy and admin side cannot share {}; give them two ports",
-                listen.admin
-            )
+            let instead = match admin {
+                Address::Tcp(_) => "ports",
+                Address::Unix(_) => "sockets",
+            };
+            format!("proxy and admin side cannot share {admin}; give them two {instead}")
         },
     );
     let url = &config.upstream.url;
@@ -67,7 +74,9 @@ fn addresses(config: &Config, check: &mut Check<'_>) {
         host => host.parse().ok(),
     };
     check.require(
-        !host.is_some_and(|ip| overlap(listen.proxy, SocketAddr::new(ip, url.port()))),
+        !host
+            .zip(proxy.tcp())
+            .is_some_and(|(ip, proxy)| overlap(proxy, SocketAddr::new(ip, url.port()))),
         &["upstream.url", "listen.proxy"],
         || format!("{url} is the proxy itself, which would ask itself for ever"),
     );
@@ -111,6 +120,14 @@ fn bounds(config: &Config, check: &mut Check<'_>) {
         check.require(size > ByteSize::b(0), &[key], || {
             "must be more than 0B; `cache.enabled = false` turns the cache off".to_owned()
         });
+    }
+}
+
+/// Whether two listeners would be in each other's way.
+fn share(one: &Address, other: &Address) -> bool {
+    match (one, other) {
+        (Address::Tcp(one), Address::Tcp(other)) => overlap(*one, *other),
+        _ => one == other,
     }
 }
 

@@ -7,6 +7,7 @@
 //! Each key is described in one place, its section (`network`, `reads`, `changes`, `operation`).
 //! `config/tollgate.toml` repeats them for readers, and a test holds the two equal.
 
+mod address;
 mod changes;
 mod check;
 mod file;
@@ -30,6 +31,7 @@ mod watch;
 use setting::Setting;
 use values::Values;
 
+pub use address::Address;
 pub use changes::{Audit, Guard, GuardMode, Identity, Mode, OnFailure, Scope, Sink, SinkFormat};
 pub use load::Sources;
 pub use mistake::{ConfigError, Mistake, Origin, Origins};

@@ -4,20 +4,21 @@ use std::net::{Ipv4Addr, SocketAddr};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use super::UpstreamUrl;
 use super::macros::section;
+use super::{Address, UpstreamUrl};
 
 section! {
     /// Where it listens.
     "listen" Listen {
-        /// The address of the proxy, which the tools talk to. Port 0 takes a free one. Default:
-        /// `127.0.0.1:8080`.
-        proxy: SocketAddr = (Ipv4Addr::LOCALHOST, 8080).into(),
-        /// The address of the admin side: page, API, metrics, health. Port 0 takes a free one.
-        /// Default: `127.0.0.1:8081`.
-        admin: SocketAddr = (Ipv4Addr::LOCALHOST, 8081).into(),
-        /// The certificate chain of both listeners, as PEM; with `tls_key`. Read anew on SIGHUP. Default:
-        /// none, which is plain HTTP.
+        /// The address of the proxy, which the tools talk to, or `unix:` and the path of a socket. Port 0
+        /// takes a free one. Default: `127.0.0.1:8080`.
+        proxy: Address = SocketAddr::from((Ipv4Addr::LOCALHOST, 8080)).into(),
+        /// The address of the admin side: page, API, metrics, health; or `unix:` and the path of a socket.
+        /// Port 0 takes a free one. Default: `127.0.0.1:8081`.
+        admin: Address = SocketAddr::from((Ipv4Addr::LOCALHOST, 8081)).into(),
+        /// The certificate chain of both listeners, as PEM; with `tls_key`. Read anew on SIGHUP. A Unix
+        /// socket has no use for it: what goes over it stays on this machine. Default: none, which is plain
+        /// HTTP.
         tls_cert: Option<PathBuf> = None,
         /// The private key to `tls_cert`, as PEM. Default: none.
         tls_key: Option<PathBuf> = None,
@@ -33,10 +34,13 @@ impl Listen {
         self.tls_cert.as_deref().zip(self.tls_key.as_deref())
     }
 
-    /// What an address of ours begins with.
+    /// What the URL of something at one of our addresses begins with.
     #[must_use]
-    pub fn scheme(&self) -> &'static str {
-        self.tls().map_or("http", |_| "https")
+    pub fn scheme(&self, address: &Address) -> &'static str {
+        match (self.tls(), address) {
+            (Some(_), Address::Tcp(_)) => "https",
+            (None, _) | (_, Address::Unix(_)) => "http",
+        }
     }
 }
 

@@ -4,7 +4,7 @@
 //! decide whether it was written as its kind is written in TOML (`true` and not `"true"`).
 
 use std::fmt;
-use std::net::{IpAddr, SocketAddr};
+use std::net::IpAddr;
 use std::path::PathBuf;
 use std::str::FromStr;
 
@@ -146,21 +146,6 @@ macro_rules! whole_number {
     )* };
 }
 whole_number!(u32, usize);
-
-impl Setting for SocketAddr {
-    fn allowed() -> String {
-        "an IP address and a port, such as `127.0.0.1:8080` or `[::]:8080`".to_owned()
-    }
-
-    fn parse(text: &str) -> Result<Self, String> {
-        text.parse()
-            .map_err(|_| "is not an address with a port".to_owned())
-    }
-
-    fn show(&self) -> Option<String> {
-        Some(self.to_string())
-    }
-}
 
 impl Setting for PathBuf {
     fn allowed() -> String {

@@ -1,14 +1,15 @@
 //! Accepts connections up to a limit, serves HTTP/1.1 and HTTP/2 on them, and drains.
 //!
 //! **Guarantees**: after the signal to stop no connection is accepted, those that are idle are closed,
-//! and what is under way may end for as long as the grace lasts; then it is cut off. With a certificate nothing
+//! what is under way may end for as long as the grace lasts, and so may what somebody has [just](drain) connected
+//! for; then it is cut off. With a certificate nothing
 //! is served without TLS; whoever does not get to the end of its handshake is cut off after the time for a head,
 //! and nobody else waits for them.
 
 use std::convert::Infallible;
 use std::future::Future;
 use std::net::SocketAddr;
-use std::pin::Pin;
+use std::pin::{Pin, pin};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::task::{Context, Poll, Waker, ready};
 use std::time::Duration;
@@ -21,18 +22,20 @@ use http_body::{Frame, SizeHint};
 use hyper::body::Incoming;
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
 use hyper_util::server::conn::auto::Builder;
-use hyper_util::server::graceful::GracefulShutdown;
 use pin_project_lite::pin_project;
-use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::Semaphore;
+use tokio::time::Instant;
 use tokio_rustls::server::TlsStream;
-use tokio_util::either::Either as Stream;
+use tokio_util::either::Either as Secured;
 use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
 use tower::util::Oneshot;
 use tower::{Service, ServiceExt as _};
 
 use super::certificate::Certificate;
+use super::drain;
 use super::framing::is_ambiguous;
+use super::listener::{Listener, Stream};
 use super::patience::{Patience, Requests, Times, UnderWay};
 use crate::body::{Body, BoxError};
 
@@ -52,7 +55,7 @@ pub struct ServerLimits {
 /// A listener and its limits.
 #[derive(Debug)]
 pub struct Server {
-    listener: TcpListener,
+    listener: Arc<Listener>,
     limits: ServerLimits,
     certificate: Option<Certificate>,
 }
@@ -72,7 +75,7 @@ const PAUSE: Duration = Duration::from_millis(100);
 impl Server {
     /// Serves what comes in on `listener`.
     #[must_use]
-    pub fn new(listener: TcpListener, limits: ServerLimits) -> Self {
+    pub fn new(listener: Arc<Listener>, limits: ServerLimits) -> Self {
         Self {
             listener,
             limits,
@@ -80,10 +83,10 @@ impl Server {
         }
     }
 
-    /// Speaks TLS, if there is a certificate.
+    /// Speaks TLS, if there is a certificate; but not on a Unix socket, which nobody else reads along.
     #[must_use]
     pub fn secured(mut self, certificate: Option<Certificate>) -> Self {
-        self.certificate = certificate;
+        self.certificate = certificate.filter(|_| self.listener.is_tcp());
         self
     }
 
@@ -108,7 +111,7 @@ impl Server {
             stall: limits.body_timeout,
         };
         let slots = Arc::new(Semaphore::new(limits.max_connections));
-        let graceful = GracefulShutdown::new();
+        let connections = TaskTracker::new();
         let cut = CancellationToken::new();
         loop {
             let accepted = tokio::select! {
@@ -122,36 +125,38 @@ impl Server {
             let service = serve(peer);
             let certificate = certificate.clone();
             let builder = Arc::clone(&builder);
-            let watcher = graceful.watcher();
             let (stop, cut) = (stop.clone(), cut.clone());
-            tokio::spawn(async move {
-                let _slot = slot;
+            connections.spawn(async move {
+                let (_slot, since) = (slot, Instant::now());
                 let stream = match certificate {
-                    None => Some(Stream::Left(stream)),
+                    None => Some(Secured::Left(stream)),
                     Some(certificate) => {
                         // On the heap: a connection without TLS is no larger for it.
                         let shaking = Box::pin(shake_hands(certificate, stream, times.head, peer));
-                        let shaken = stop.run_until_cancelled(shaking).await.flatten();
-                        shaken.map(|stream| Stream::Right(Box::new(stream)))
+                        let shaken = tokio::select! {
+                            shaken = shaking => shaken,
+                            () = Box::pin(drain::silence(&stop, since)) => None,
+                        };
+                        shaken.map(|stream| Secured::Right(Box::new(stream)))
                     }
                 };
                 let Some(stream) = stream else { return };
-                let requests = Arc::default();
+                let requests: Arc<Requests> = Arc::default();
                 let stream = TokioIo::new(Patience::new(stream, Arc::clone(&requests), times));
                 let service = PerConnection {
                     service: Mutex::new(service),
-                    requests,
+                    requests: Arc::clone(&requests),
                 };
-                let connection = watcher.watch(builder.serve_connection(stream, service));
+                let connection = pin!(builder.serve_connection(stream, service));
                 tokio::select! {
-                    // A peer that breaks off, or speaks no HTTP, is its own affair.
-                    _ = connection => {}
+                    () = drain::serve(connection, &requests, &stop, since) => {}
                     () = cut.cancelled() => {}
                 }
             });
         }
         drop(listener);
-        if tokio::time::timeout(limits.shutdown_grace, graceful.shutdown())
+        connections.close();
+        if tokio::time::timeout(limits.shutdown_grace, connections.wait())
             .await
             .is_err()
         {
@@ -259,16 +264,12 @@ impl http_body::Body for Answering {
 }
 
 async fn accept(
-    listener: &TcpListener,
+    listener: &Listener,
     slots: &Arc<Semaphore>,
-) -> Option<(TcpStream, SocketAddr, tokio::sync::OwnedSemaphorePermit)> {
+) -> Option<(Stream, SocketAddr, tokio::sync::OwnedSemaphorePermit)> {
     let slot = Arc::clone(slots).acquire_owned().await.ok()?;
     match listener.accept().await {
-        Ok((stream, peer)) => {
-            // Answers are written whole; waiting for more only delays them.
-            let _ = stream.set_nodelay(true);
-            Some((stream, peer, slot))
-        }
+        Ok((stream, peer)) => Some((stream, peer, slot)),
         Err(error) => {
             tracing::warn!(%error, "A connection could not be accepted");
             tokio::time::sleep(PAUSE).await;
@@ -279,10 +280,10 @@ async fn accept(
 
 async fn shake_hands(
     certificate: Certificate,
-    stream: TcpStream,
+    stream: Stream,
     limit: Duration,
     peer: SocketAddr,
-) -> Option<TlsStream<TcpStream>> {
+) -> Option<TlsStream<Stream>> {
     let shaken = tokio::time::timeout(limit, certificate.acceptor().accept(stream)).await;
     // Not more than `debug`: anybody can make us write it.
     match shaken {

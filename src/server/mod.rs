@@ -2,8 +2,15 @@
 
 mod accept;
 mod certificate;
+mod drain;
 mod framing;
+mod handed;
+mod listener;
 mod patience;
+mod takeover;
 
 pub use accept::{Server, ServerLimits};
 pub use certificate::{Certificate, CertificateError, Problem, Replaced};
+pub use handed::{Handed, listeners};
+pub use listener::{ListenError, Listener};
+pub use takeover::{Sockets, Successor, ask_successor};

@@ -80,6 +80,11 @@ impl Requests {
         self.begun.fetch_add(1, Ordering::Relaxed);
         UnderWay(Arc::clone(self))
     }
+
+    /// Whether one has ever come.
+    pub(super) fn have_begun(&self) -> bool {
+        self.begun.load(Ordering::Relaxed) > 0
+    }
 }
 
 impl Drop for UnderWay {

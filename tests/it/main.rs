@@ -21,6 +21,7 @@ mod quota;
 mod recorded;
 mod secret;
 mod soak;
+mod sockets;
 mod tls;
 mod traced;
 mod transparent;

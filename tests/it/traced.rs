@@ -71,7 +71,7 @@ impl Collector {
                 Ok::<_, Infallible>(Response::new(Body::empty()))
             }
         });
-        let server = Server::new(listener, limits);
+        let server = Server::new(Arc::new(listener.into()), limits);
         tokio::spawn(server.run(move |_| serve.clone(), stop.clone()));
         Self {
             url,

@@ -1,7 +1,6 @@
 //! The two servers of the demo, and the folder with their files.
 
 use std::collections::BTreeMap;
-use std::net::SocketAddr;
 use std::path::PathBuf;
 
 use anyhow::Context as _;
@@ -14,7 +13,7 @@ use super::day::ME;
 use super::tool::{self, Client, Tool};
 use crate::app::App;
 use crate::clock::Clock;
-use crate::config::{Config, Sources};
+use crate::config::{Address, Config, Sources};
 use crate::simulator::{Options, Received, Toggl};
 use crate::telemetry;
 
@@ -25,8 +24,8 @@ pub(super) const QUOTA: u32 = 30;
 pub(super) struct Stage {
     pub(super) toggl: Toggl,
     pub(super) clock: Clock,
-    proxy: SocketAddr,
-    admin: SocketAddr,
+    proxy: Address,
+    admin: Address,
     admin_token: String,
     client: Client,
     stop: CancellationToken,
@@ -133,7 +132,7 @@ Bob's dashboard, Cleo's slack-bot, Ann's hr-sync and Ann herself know that addre
     /// How to go on by hand.
     pub(super) fn to_try(&self) -> String {
         let ann = self.toggl.person("ann");
-        let (proxy, admin, token) = (self.proxy, self.admin, &self.admin_token);
+        let (proxy, admin, token) = (&self.proxy, &self.admin, &self.admin_token);
         let (login, database) = (
             format!("{}:{}", ann.email, ann.password),
             self.database().display().to_string(),

@@ -31,6 +31,23 @@ fn proxy_and_admin_side_on_one_address() {
 }
 
 #[test]
+fn unix_sockets_that_are_one_and_a_certificate_that_nobody_sees() {
+    let one = "proxy = \"unix:/run/a\"\nadmin = \"unix:/run/a\"";
+    assert_snapshot!(mistakes(&format!("[listen]\n{one}"), &[]), @r"
+    the configuration has a mistake:
+      tollgate.toml:3: listen.admin: proxy and admin side cannot share unix:/run/a; give them two sockets
+    ");
+    let tls = "tls_cert = \"a.crt\"\ntls_key = \"a.key\"";
+    let two = "proxy = \"unix:/run/a\"\nadmin = \"unix:/run/b\"";
+    assert_snapshot!(mistakes(&format!("[listen]\n{two}\n{tls}"), &[]), @r"
+    the configuration has a mistake:
+      tollgate.toml:4: listen.tls_cert: nobody would see it: Unix sockets are served without TLS
+    ");
+    load(&format!("[listen]\n{two}"), &[]);
+    load(&format!("[listen]\nproxy = \"unix:/run/a\"\n{tls}"), &[]);
+}
+
+#[test]
 fn a_proxy_in_front_of_itself() {
     let variables = [("TOLLGATE_UPSTREAM__URL", "http://localhost:8080")];
     assert_snapshot!(mistakes("", &variables), @r"

@@ -126,7 +126,7 @@ filter = 5
 ";
     assert_snapshot!(mistakes(file, &[]), @r#"
     the configuration has 13 mistakes:
-      tollgate.toml:2: listen.proxy: 8080 is not an address with a port; allowed: an IP address and a port, such as `127.0.0.1:8080` or `[::]:8080`
+      tollgate.toml:2: listen.proxy: 8080 is not an address with a port; allowed: an IP address and a port, such as `127.0.0.1:8080` or `[::]:8080`, or a socket, such as `unix:/run/tollgate/proxy.sock`
       tollgate.toml:4: cache.enabled: "true" is text; take the quotes away; allowed: true or false
       tollgate.toml:5: cache.max_size: 1048576 has no unit; allowed: a size such as `64KiB` or `256MiB`
       tollgate.toml:6: cache.ttl: the value is a date; allowed: a duration such as `150ms`, `60s`, `24h` or `400d`

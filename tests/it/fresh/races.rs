@@ -463,7 +463,8 @@ impl PlainCache {
             let service = service.clone();
             service.map_request(move |request| Inbound { peer, request })
         };
-        let task = tokio::spawn(Server::new(listener, limits).run(serve, stop.clone()));
+        let task =
+            tokio::spawn(Server::new(Arc::new(listener.into()), limits).run(serve, stop.clone()));
         Self {
             url,
             metrics,

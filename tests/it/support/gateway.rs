@@ -392,8 +392,7 @@ impl Gateway {
         } else if let Some(token) = &self.config.admin.token {
             token.expose().clone_into(&mut self.token);
         }
-        let scheme = self.config.listen.scheme();
-        let url = |address| format!("{scheme}://{address}");
+        let url = |address| format!("{}://{address}", self.config.listen.scheme(&address));
         put(&self.proxy, url(app.proxy_address().unwrap()));
         put(&self.admin, url(app.admin_address().unwrap()));
         let stop = CancellationToken::new();

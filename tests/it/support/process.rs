@@ -6,6 +6,7 @@
 //! gateway that it has ended. What a gateway writes goes to files of the folder, like its database, so
 //! that a test can look at everything that was written.
 
+use std::ffi::{OsStr, OsString};
 use std::fs::{self, File, OpenOptions};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Stdio};
@@ -37,6 +38,9 @@ pub(crate) struct Process {
 
 /// An upstream that is not there: no test can be given this port.
 pub(crate) const NOBODY: &str = "http://127.0.0.1:1";
+
+/// The binary.
+pub(crate) const BINARY: &str = env!("CARGO_BIN_EXE_tollgate");
 
 const DATABASE: &str = "tollgate.db";
 const LOG: &str = "log.ndjson";
@@ -72,11 +76,18 @@ impl Folder {
 
     /// Starts the gateway, and comes back when it listens.
     pub(crate) async fn start(self) -> Process {
+        self.start_as(Command::new(BINARY)).await
+    }
+
+    /// The same, started in another way.
+    pub(crate) async fn start_as(self, mut command: Command) -> Process {
         let logged = self.log().len();
-        let mut child = Command::new(env!("CARGO_BIN_EXE_tollgate"))
+        let handed: Vec<_> = command.get_envs().map(owned).collect();
+        let mut child = command
             .arg("serve")
             .env_clear()
             .envs(self.variables.iter().cloned())
+            .envs(handed)
             .current_dir(self.path())
             .stdin(Stdio::null())
             .stdout(self.append(OUTPUT))
@@ -118,6 +129,19 @@ impl Folder {
         }
     }
 
+    /// What it says, and its exit code, where it cannot start.
+    pub(crate) fn start_in_vain(&self) -> (String, Option<i32>) {
+        let ran = Command::new(BINARY)
+            .arg("serve")
+            .env_clear()
+            .envs(self.variables.iter().cloned())
+            .current_dir(self.path())
+            .output()
+            .expect("the binary starts");
+        let said = String::from_utf8_lossy(&ran.stderr).into_owned();
+        (said, ran.status.code())
+    }
+
     /// Where the files are.
     pub(crate) fn path(&self) -> &Path {
         self.directory.path()
@@ -151,7 +175,7 @@ impl Folder {
 
     /// Runs another command of the binary in the folder. Gives what it prints, and how it ended.
     pub(crate) fn run(&self, arguments: &[&str]) -> (String, ExitStatus) {
-        let ran = Command::new(env!("CARGO_BIN_EXE_tollgate"))
+        let ran = Command::new(BINARY)
             .args(arguments)
             .env_clear()
             .envs(self.variables.iter().cloned())
@@ -233,6 +257,10 @@ impl Folder {
     }
 }
 
+fn owned((name, value): (&OsStr, Option<&OsStr>)) -> (OsString, OsString) {
+    (name.into(), value.unwrap_or_default().into())
+}
+
 // === impl Process ===
 
 impl Process {
@@ -292,6 +320,11 @@ impl Process {
     /// Has it read anew what it can: `SIGHUP`.
     pub(crate) fn hang_up(&self) {
         self.signal("HUP");
+    }
+
+    /// Has the binary that is there now take over: `SIGUSR2`.
+    pub(crate) fn succeed(&self) {
+        self.signal("USR2");
     }
 
     fn signal(&self, name: &str) {
