@@ -35,6 +35,7 @@ use super::certificate::Certificate;
 use super::framing::is_ambiguous;
 use super::patience::{Patience, Requests, Times, UnderWay};
 use crate::body::{Body, BoxError};
+use crate::live::Live;
 
 /// What a server bounds.
 #[derive(Clone, Copy, Debug)]
@@ -53,7 +54,7 @@ pub struct ServerLimits {
 #[derive(Debug)]
 pub struct Server {
     listener: TcpListener,
-    limits: ServerLimits,
+    limits: Live<ServerLimits>,
     certificate: Option<Certificate>,
 }
 
@@ -72,10 +73,10 @@ const PAUSE: Duration = Duration::from_millis(100);
 impl Server {
     /// Serves what comes in on `listener`.
     #[must_use]
-    pub fn new(listener: TcpListener, limits: ServerLimits) -> Self {
+    pub fn new(listener: TcpListener, limits: impl Into<Live<ServerLimits>>) -> Self {
         Self {
             listener,
-            limits,
+            limits: limits.into(),
             certificate: None,
         }
     }
@@ -102,12 +103,7 @@ impl Server {
             certificate,
         } = self;
         let builder = Arc::new(builder());
-        let times = Times {
-            head: limits.header_timeout,
-            idle: IDLE,
-            stall: limits.body_timeout,
-        };
-        let slots = Arc::new(Semaphore::new(limits.max_connections));
+        let slots = Arc::new(Semaphore::new(limits.read().max_connections));
         let graceful = GracefulShutdown::new();
         let cut = CancellationToken::new();
         loop {
@@ -120,6 +116,8 @@ impl Server {
                 continue;
             };
             let service = serve(peer);
+            // A connection keeps to those with which it began.
+            let times = Times::of(&limits.read());
             let certificate = certificate.clone();
             let builder = Arc::clone(&builder);
             let watcher = graceful.watcher();
@@ -151,13 +149,25 @@ impl Server {
             });
         }
         drop(listener);
-        if tokio::time::timeout(limits.shutdown_grace, graceful.shutdown())
+        if tokio::time::timeout(limits.read().shutdown_grace, graceful.shutdown())
             .await
             .is_err()
         {
             tracing::warn!("Some answers were cut off: limits.shutdown_grace is over");
         }
         cut.cancel();
+    }
+}
+
+// === impl Times ===
+
+impl Times {
+    fn of(limits: &ServerLimits) -> Self {
+        Self {
+            head: limits.header_timeout,
+            idle: IDLE,
+            stall: limits.body_timeout,
+        }
     }
 }
 
