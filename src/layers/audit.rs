@@ -145,7 +145,7 @@ where
     fn call(&mut self, call: Call) -> Self::Future {
         let change = match call.endpoint {
             Endpoint::Change(change) => change,
-             Endpoint::List(_) | Endpoint::Me(_) | Endpoint::Read(_) => {
+            Endpoint::List(_) | Endpoint::Me(_) | Endpoint::Read(_) => {
                 return Either::Left(self.inner.call(call));
             }
         };

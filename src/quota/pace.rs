@@ -96,7 +96,10 @@ impl Spacing {
     /// How long it would have had to wait, when that is longer. Then its turn is somebody else's.
     pub async fn turn(&self, priority: Priority, latest: Instant) -> Result<bool, Duration> {
         let now = Instant::now();
-        let ticket = match self.line().join(self.settings.read().pace, priority, latest, now) {
+        let ticket = match self
+            .line()
+            .join(self.settings.read().pace, priority, latest, now)
+        {
             Joined::Free => return Ok(false),
             Joined::TooLong(wait) => return Err(wait),
             Joined::Waits(ticket) => ticket,

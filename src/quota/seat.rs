@@ -109,7 +109,10 @@ impl Seat {
     #[must_use]
     pub fn stance(&self, now: Instant) -> Stance {
         match self.is_one_quota() {
-            true => self.state().standing.stance(self.settings.read().reserve, now),
+            true => self
+                .state()
+                .standing
+                .stance(self.settings.read().reserve, now),
             false => Stance::Open,
         }
     }
@@ -142,7 +145,10 @@ impl Seat {
 
     fn decide(&self, priority: Priority, now: Instant) -> Decision {
         match self.is_one_quota() {
-            true => self.state().standing.decide(priority, self.settings.read().reserve, now),
+            true => self
+                .state()
+                .standing
+                .decide(priority, self.settings.read().reserve, now),
             false => Decision::Go,
         }
     }

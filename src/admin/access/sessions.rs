@@ -48,11 +48,7 @@ impl Sessions {
 
     /// Begins one; `None` if the system gives no random bytes. `is_secure`: somebody speaks TLS in front of
     /// this gateway.
-    pub(in crate::admin) fn begin(
-        &self,
-        known: Known,
-        is_secure: bool,
-    ) -> Option<Cookie<'static>> {
+    pub(in crate::admin) fn begin(&self, known: Known, is_secure: bool) -> Option<Cookie<'static>> {
         let mut id = [0; 32];
         getrandom::fill(&mut id).ok()?;
         let id = URL_SAFE_NO_PAD.encode(id);
@@ -126,14 +122,20 @@ mod tests {
         for part in ["HttpOnly", "SameSite=Strict", "Secure", "Path=/"] {
             assert!(sent.contains(part), "{sent}");
         }
-        assert_eq!(&*sessions.get(cookie.value()).unwrap().principal.name, "ann");
+        assert_eq!(
+            &*sessions.get(cookie.value()).unwrap().principal.name,
+            "ann"
+        );
         assert!(sessions.get("").is_none());
         let removal = sessions.end(cookie.value()).to_string();
         assert!(removal.contains("Max-Age=0"), "{removal}");
         assert!(sessions.get(cookie.value()).is_none());
         assert!(sessions.get(other.value()).is_some());
         until.cancel();
-        assert!(sessions.get(other.value()).is_none(), "other tokens are set");
+        assert!(
+            sessions.get(other.value()).is_none(),
+            "other tokens are set"
+        );
         let plain = Sessions::new(false).cookie(String::new()).to_string();
         assert!(!plain.contains("Secure"), "{plain}");
     }

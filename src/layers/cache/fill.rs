@@ -312,7 +312,8 @@ impl CacheLayer {
         }
         let whole = lists.get(&whole)?;
         let now = Instant::now();
-        let Verdict::Hit { ttl } = verdict(Some(&whole), lookup.directives, now, &self.freshness.read())
+        let Verdict::Hit { ttl } =
+            verdict(Some(&whole), lookup.directives, now, &self.freshness.read())
         else {
             return None;
         };
