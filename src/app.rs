@@ -118,7 +118,6 @@ impl App {
         for action in recovered.changes {
             metrics.event(action, Outcome::Unknown);
         }
-        store::sample(&metrics, &store);
 
         let tasks = TaskTracker::new();
         let quota = Quota::new(settings::quota(&config), clock.clone());
@@ -188,6 +187,10 @@ impl App {
         let body_timeout = Live::from(config.limits.body_timeout);
         let on_failure = Live::from(config.audit.on_failure);
         let certificate = reload::certificate(&config)?;
+        store::sample(&metrics, &store);
+        if let Some(certificate) = certificate.clone() {
+            metrics.sample_with(move |metrics| metrics.certificate(certificate.expires()));
+        }
         let proxy_listener = bind("listen.proxy", config.listen.proxy).await?;
         let admin_listener = bind("listen.admin", config.listen.admin).await?;
         let proxies = Proxies::new(config.identity.trusted_proxies.clone());
@@ -326,6 +329,7 @@ impl App {
             ..
         } = self;
         let certificate = reload.certificate;
+        let shown = certificate.clone();
         let last = CancellationToken::new();
         let exporter = exporter.map(|exporter| tokio::spawn(exporter.run(last.clone())));
         let exporter = exporter.map(AbortOnDropHandle::new);
@@ -347,14 +351,21 @@ impl App {
         let admin = Server::new(listener, limits.clone())
             .secured(certificate)
             .run(move |peer| served(router.clone(), peer), stop.clone());
+        let warnings = upkeep::warnings::run(
+            store.clone(),
+            Box::new(move || Some(shown.as_ref()?.expires())),
+            retention.1.clone(),
+            stop.clone(),
+        );
         let old = prune(store.clone(), retention, stop.clone());
         // One grace for all: connections first, then what their callers left behind.
-        let (deadline, (), (), (), (), ()) = tokio::join!(
+        let (deadline, (), (), (), (), (), ()) = tokio::join!(
             deadline,
             proxy,
             admin,
             signer.run(stop.clone()),
             old,
+            warnings,
             keeper.clone().run(stop.clone())
         );
         tasks.close();
