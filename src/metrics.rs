@@ -79,7 +79,7 @@ struct Inner {
     disk_free: Gauge<u64, AtomicU64>,
     disk_size: Gauge<u64, AtomicU64>,
     ready: Gauge<i64, AtomicI64>,
-    certificate_expiry: Family<(), Gauge>,
+    certificate_expiry: Family<Unlabelled, Gauge>,
     organizations: Organizations,
     quota_refused: Family<labels::Kind, Counter>,
     quota_paced: Family<labels::Result, Counter>,
@@ -98,6 +98,9 @@ struct Hot {
     not_modified: Counter,
     hits: Counter,
 }
+
+/// What is told of only where there is something to tell.
+type Unlabelled = [(&'static str, &'static str); 0];
 
 #[derive(Default)]
 struct Samplers(Mutex<Vec<Sampler>>);
@@ -442,7 +445,7 @@ impl Metrics {
 
     /// The certificate of the listeners runs out then.
     pub fn certificate(&self, expires: Timestamp) {
-        let gauge = self.0.certificate_expiry.get_or_create(&());
+        let gauge = self.0.certificate_expiry.get_or_create(&[]);
         gauge.set(expires.as_second());
     }
 

@@ -98,7 +98,13 @@ mod tests {
     fn a_certificate_is_told_of_in_its_last_two_weeks() {
         let end = Timestamp::from_second(100 * 86_400).unwrap();
         let day = |number: i64| Timestamp::from_second(number * 86_400).unwrap();
-        for (now, is_told) in [(1, false), (86, false), (87, true), (100, true), (200, true)] {
+        for (now, is_told) in [
+            (1, false),
+            (86, false),
+            (87, true),
+            (100, true),
+            (200, true),
+        ] {
             assert_eq!(runs_out(end, day(now)), is_told, "day {now}");
         }
     }

@@ -18,6 +18,7 @@ mod isolated;
 mod pages;
 mod quota;
 mod recorded;
+mod reload;
 mod secret;
 mod tls;
 mod traced;

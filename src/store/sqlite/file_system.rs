@@ -42,7 +42,9 @@ pub fn suits(path: &Path) -> Result<Option<&'static str>, OnNetwork> {
 
 // Of the file, or of the folder where it would be; what cannot be asked is told by whoever opens it.
 fn kind_at(path: &Path) -> Kind {
-    let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty());
+    let folder = path
+        .parent()
+        .filter(|folder| !folder.as_os_str().is_empty());
     let places = [path, folder.unwrap_or(Path::new("."))];
     let found = places.into_iter().find_map(magic);
     found.map_or(Kind::Local, kind_of)
