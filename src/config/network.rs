@@ -16,7 +16,7 @@ section! {
         /// The address of the admin side: page, API, metrics, health. Port 0 takes a free one.
         /// Default: `127.0.0.1:8081`.
         admin: SocketAddr = (Ipv4Addr::LOCALHOST, 8081).into(),
-        /// The certificate chain of both listeners, as PEM; with `tls_key`. Read anew on SIGHUP. Default:
+        /// The certificate chain of both listeners, as PEM; with `tls_key`. Default:
         /// none, which is plain HTTP.
         tls_cert: Option<PathBuf> = None,
         /// The private key to `tls_cert`, as PEM. Default: none.
