@@ -67,7 +67,7 @@ fn keys(changed: &[Changed]) -> Vec<&str> {
 
 #[test]
 fn each_key_takes_effect_or_needs_a_restart() {
-    let (old, new) = (Config::default(), load(OTHER, &[]));
+    let (old, new) = (Config::default(), load(OTHER, &[]).0);
     let renewed = old.renewed(&new);
     let changed = old.differences(&renewed);
     let needs_restart = renewed.differences(&new);
@@ -108,7 +108,7 @@ fn each_key_takes_effect_or_needs_a_restart() {
 fn another_certificates_files_take_effect_where_there_is_tls() {
     let tls = |name: &str| {
         let file = format!("[listen]\ntls_cert = \"{name}.crt\"\ntls_key = \"{name}.key\"\n");
-        load(&file, &[])
+        load(&file, &[]).0
     };
     let renewed = tls("old").renewed(&tls("new"));
     assert!(renewed.differences(&tls("new")).is_empty());

@@ -53,13 +53,7 @@ fn kind_at(path: &Path) -> Kind {
 #[cfg(target_os = "linux")]
 fn magic(path: &Path) -> Option<u32> {
     let file_system = rustix::fs::statfs(path).ok()?;
-    // Some kernels' is wider, or signed; the number is of 32 bits everywhere.
-    #[expect(
-        clippy::cast_possible_truncation,
-        clippy::cast_sign_loss,
-        clippy::allow_attributes,
-        reason = "as above"
-    )]
+    // Wider or signed on some machines; the number is of 32 bits on each.
     Some(file_system.f_type as u32)
 }
 
