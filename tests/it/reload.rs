@@ -5,11 +5,12 @@ mod database;
 use std::fs;
 
 use http::Method;
+use http_body_util::BodyExt as _;
 use serde_json::{Value, json};
 use tollgate::simulator::Toggl;
 
 use crate::support::process::{Folder, Process};
-use crate::support::{Client, DESIGN, ORG, basic, eventually, group, groups, toggl};
+use crate::support::{Client, ORG, basic, eventually, groups, soon, toggl};
 
 const FILE: &str = "tollgate.toml";
 
@@ -67,7 +68,12 @@ async fn what_changed_and_what_needs_a_restart_is_a_line_and_an_event() {
     }
     assert!(told.iter().all(|(level, _)| level == "INFO"));
     let told: Vec<_> = told.into_iter().map(|(_, message)| message).collect();
-    insta::assert_snapshot!(told.join("\n"), @"");
+    insta::assert_snapshot!(told.join("\n"), @r"
+    The configuration was read anew: cache.ttl: 1h → 0s, cache.stale_while_revalidate: 30s → 0s; needs a restart: cache.max_size: 256MiB → 64MiB
+    The configuration was read anew: cache.ttl: 0s → 1h, cache.stale_while_revalidate: 0s → 1h; needs a restart: cache.max_size: 256MiB → 64MiB
+    The configuration was read anew: cache.stale_while_revalidate: 1h → 30s
+    The configuration was read anew: nothing has changed
+    ");
 
     let (folder, status) = gate.stop().await;
     assert!(status.success());
@@ -85,7 +91,11 @@ async fn what_changed_and_what_needs_a_restart_is_a_line_and_an_event() {
             format!("{}: {}", how.map(String::as_str).join(" "), event.summary)
         })
         .collect();
-    insta::assert_snapshot!(told.join("\n"), @"");
+    insta::assert_snapshot!(told.join("\n"), @r"
+    tollgate.reload applied SIGNAL SIGHUP: cache.ttl: 1h → 0s, cache.stale_while_revalidate: 30s → 0s; needs a restart: cache.max_size: 256MiB → 64MiB
+    tollgate.reload applied SIGNAL SIGHUP: cache.ttl: 0s → 1h, cache.stale_while_revalidate: 0s → 1h; needs a restart: cache.max_size: 256MiB → 64MiB
+    tollgate.reload applied SIGNAL SIGHUP: cache.stale_while_revalidate: 1h → 30s
+    ");
     let after = trail[0].after.as_ref().unwrap();
     assert_eq!(
         after["changed"][0],
@@ -112,7 +122,12 @@ async fn a_mistake_changes_nothing_and_is_told_as_config_check_tells_it() {
     for (level, _) in [&in_it, &in_a_file] {
         assert_eq!(level, "ERROR");
     }
-    insta::assert_snapshot!(format!("{}\n{}", in_it.1, in_a_file.1), @"");
+    insta::assert_snapshot!(format!("{}\n{}", in_it.1, in_a_file.1), @r#"
+    The configuration was not read anew, and all that is set stays as it was: the configuration has 2 mistakes:
+      tollgate.toml:3: cache.stale_if_error: "soon" is not a duration; allowed: a duration such as `150ms`, `60s`, `24h` or `400d`
+      tollgate.toml:5: admin.token: the value has a space, or a character that is not ASCII; allowed: visible ASCII characters without a space, as they can stand in a header
+    The configuration was not read anew, and all that is set stays as it was: the token_file of [[admin.tokens]] "dashboard" gone cannot be read: No such file or directory (os error 2)
+    "#);
     ann.get(groups(ORG))
         .await
         .assert_cache("tollgate; hit; ttl=…");
@@ -151,20 +166,25 @@ async fn a_token_that_was_taken_away_opens_nothing_more() {
         .admin()
         .with("cookie", session.split(';').next().unwrap());
     browser.get("/api/events").await.assert_ok();
-    let stream = old.get("/api/events/stream").spawn();
+    let stream = old.get("/api/events/stream").open().await.unwrap();
+    assert_eq!(stream.status(), 200);
 
     let mut told = vec![reread(&gate, &with("new")).await.1];
     old.get("/api/events").await.assert_status(401);
     browser.get("/api/events").await.assert_status(401);
     new.get("/api/events").await.assert_ok();
     // It ends with its token, and not in a quarter of an hour.
-    stream.await.unwrap().assert_ok();
+    let ended = soon("the stream ends", stream.into_body().collect()).await;
+    ended.unwrap();
 
     // The same name with another token; and the token that the gateway has made for itself.
     fs::write(gate.path().join("new"), "newer-s3cret").unwrap();
     fs::write(gate.path().join("tollgate.token"), "5a".repeat(32)).unwrap();
     told.push(reread(&gate, &with("new")).await.1);
-    insta::assert_snapshot!(told.join("\n"), @"");
+    insta::assert_snapshot!(told.join("\n"), @r"
+    The configuration was read anew: admin.tokens
+    The configuration was read anew: admin.token, admin.tokens
+    ");
     new.get("/api/events").await.assert_status(401);
     asks(&"5a".repeat(32)).get("/api/events").await.assert_ok();
     let (folder, _) = gate.stop().await;
@@ -177,7 +197,7 @@ async fn the_log_follows_and_so_do_the_quota_and_the_limits() {
     let gate = started(&toggl, "").await;
     let file = "[log]\nfilter = \"warn\"\n[quota]\nreserve = 20\npace = \"off\"\n[limits]\nbody_timeout = \"5s\"\nmax_in_flight = 7\n";
     let (_, told) = reread(&gate, file).await;
-    insta::assert_snapshot!(told, @"");
+    insta::assert_snapshot!(told, @"The configuration was read anew: quota.reserve: 10 → 20, quota.pace: after-429 → off, limits.body_timeout: 30s → 5s, log.filter: info → warn; needs a restart: limits.max_in_flight: 1024 → 7");
     let ann = ann(&gate, &toggl);
     eventually("requests are told of no more", async || {
         let before = gate.log();

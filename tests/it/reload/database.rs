@@ -60,9 +60,12 @@ async fn a_database_that_is_gone_is_noticed_with_nobody_asking_and_changes_wait_
             .count(),
         1
     );
-    let names: Vec<_> = folder.trail().await;
-    let names: Vec<_> = names.iter().map(|event| &*event.summary).collect();
-    insta::assert_snapshot!(names.join("\n"), @"");
+    let trail = folder.trail().await;
+    let names: Vec<_> = trail.iter().map(|event| &*event.summary).collect();
+    insta::assert_snapshot!(names.join("\n"), @r#"
+    renamed "Design" to "Brand"
+    renamed "Brand" to "Seen"
+    "#);
     folder.assert_intact(2).await;
 }
 
@@ -79,7 +82,7 @@ async fn the_audit_settings_are_repaired_while_the_store_is_broken() {
         .await
         .assert_problem(503, "audit-unavailable");
     let (_, told) = reread(&gate, "[audit]\non_failure = \"forward\"\n").await;
-    insta::assert_snapshot!(told, @"");
+    insta::assert_snapshot!(told, @"The configuration was read anew: audit.on_failure: refuse → forward");
     gate.logged("The configuration is another one, and that could not be recorded")
         .await;
     let told = ready(&gate, 503).await;
