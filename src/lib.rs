@@ -15,8 +15,8 @@
 //! | [`config`] | what can be set, and where it comes from |
 //! | [`domain`] | what it is all about, as values: operations, groups, differences, events, the chain |
 //!
-//! The rest is one thing each: [`body`], [`clock`], [`coding`], [`error`], [`export`], [`metrics`], [`repeatable`],
-//! [`secret_file`], [`shutdown`], [`telemetry`], [`traces`], [`upkeep`].
+//! The rest is one thing each: [`body`], [`clock`], [`coding`], [`error`], [`export`], [`live`], [`metrics`],
+//! [`repeatable`], [`secret_file`], [`shutdown`], [`telemetry`], [`traces`], [`upkeep`].
 
 pub mod admin;
 pub mod app;
@@ -31,6 +31,7 @@ pub mod error;
 pub mod export;
 pub mod layers;
 pub mod ledger;
+pub mod live;
 pub mod metrics;
 pub mod people;
 pub mod quota;

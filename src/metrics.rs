@@ -17,6 +17,7 @@ use std::sync::atomic::{AtomicI64, AtomicU64};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
+use jiff::Timestamp;
 use prometheus_client::encoding::text;
 use prometheus_client::metrics::counter::Counter;
 use prometheus_client::metrics::family::Family;
@@ -78,6 +79,7 @@ struct Inner {
     disk_free: Gauge<u64, AtomicU64>,
     disk_size: Gauge<u64, AtomicU64>,
     ready: Gauge<i64, AtomicI64>,
+    certificate_expiry: Family<Unlabelled, Gauge>,
     organizations: Organizations,
     quota_refused: Family<labels::Kind, Counter>,
     quota_paced: Family<labels::Result, Counter>,
@@ -96,6 +98,9 @@ struct Hot {
     not_modified: Counter,
     hits: Counter,
 }
+
+/// What is told of only where there is something to tell.
+type Unlabelled = [(&'static str, &'static str); 0];
 
 #[derive(Default)]
 struct Samplers(Mutex<Vec<Sampler>>);
@@ -244,6 +249,12 @@ impl Metrics {
             "Bytes of the audit database's file system",
             disk_size.clone(),
         );
+        let certificate_expiry = Family::default();
+        ours.register(
+            "certificate_expiry_timestamp_seconds",
+            "When the certificate of the listeners runs out, since 1970",
+            certificate_expiry.clone(),
+        );
         let ready = Gauge::default();
         ours.register(
             "ready",
@@ -320,6 +331,7 @@ impl Metrics {
             disk_free,
             disk_size,
             ready,
+            certificate_expiry,
             organizations,
             quota_refused,
             quota_paced,
@@ -429,6 +441,12 @@ impl Metrics {
         self.0.database_bytes.set(disk.database);
         self.0.disk_free.set(disk.free);
         self.0.disk_size.set(disk.size);
+    }
+
+    /// The certificate of the listeners runs out then.
+    pub fn certificate(&self, expires: Timestamp) {
+        let gauge = self.0.certificate_expiry.get_or_create(&[]);
+        gauge.set(expires.as_second());
     }
 
     /// Whether changes can be recorded now.

@@ -44,6 +44,7 @@ use crate::domain::ids::{OrganizationId, UserId, WorkspaceId};
 use crate::domain::label::Label;
 pub use crate::domain::usage::Pool;
 use crate::domain::usage::{Left, Usage, Use};
+use crate::live::Live;
 use crate::shelf::Shelf;
 
 /// See the [module](self). Cloning shares it.
@@ -52,7 +53,7 @@ pub struct Quota(Arc<Inner>);
 
 #[derive(Debug)]
 struct Inner {
-    settings: Settings,
+    settings: Live<Settings>,
     seats: Table<(Fingerprint, Pool), Arc<Seat>>,
     accounts: Arc<Accounts>,
     spacings: Shelf<Fingerprint, Spacing>,
@@ -114,7 +115,7 @@ impl Quota {
     #[must_use]
     pub fn new(settings: Settings, clock: Clock) -> Self {
         Self(Arc::new(Inner {
-            settings,
+            settings: settings.into(),
             seats: table(),
             accounts: Arc::default(),
             spacings: Shelf::default(),
@@ -127,7 +128,12 @@ impl Quota {
     /// What is set.
     #[must_use]
     pub fn settings(&self) -> Settings {
-        self.0.settings
+        **self.0.settings.read()
+    }
+
+    /// From now on this is set. Who waits for a turn already waits on.
+    pub fn set(&self, settings: Settings) {
+        self.0.settings.replace(settings);
     }
 
     /// Where this credential's requests of that pool are counted and decided about. For several
@@ -343,8 +349,8 @@ impl Quota {
             account: accounts.get_or_make((who, pool)),
             accounts: Arc::clone(accounts),
             meters: Meters::new(Arc::clone(book), caller, pool),
-            reserve: settings.reserve,
-            spacing: spacings.get_or_make(caller, || Spacing::new(settings.pace)),
+            settings: settings.clone(),
+            spacing: spacings.get_or_make(caller, || Spacing::new(settings.clone())),
         };
         if matches!(who, Who::Person(_)) {
             seat.keep();

@@ -2,6 +2,7 @@
 
 use std::convert::Infallible;
 use std::sync::Arc;
+use std::time::Duration;
 
 use http::Response;
 use tower::ServiceBuilder;
@@ -26,6 +27,7 @@ use crate::layers::pace::PaceLayer;
 use crate::layers::quota::QuotaLayer;
 use crate::layers::rescue::RescueLayer;
 use crate::layers::{Answer, Call, Inbound};
+use crate::live::Live;
 use crate::metrics::Metrics;
 use crate::quota::Quota;
 use crate::traces::Traces;
@@ -38,6 +40,8 @@ pub type Proxy = BoxCloneSyncService<Inbound, Response<Body>, Infallible>;
 pub struct Parts {
     /// What is set.
     pub config: Config,
+    /// The longest pause within a request's body.
+    pub body_timeout: Live<Duration>,
     /// Hashes credentials and codes.
     pub key: Key,
     /// When.
@@ -49,7 +53,7 @@ pub struct Parts {
     /// Which lists may be believed.
     pub epochs: Arc<Epochs>,
     /// How changes are recorded.
-    pub recorder: Recorder,
+    pub recorder: Live<Recorder>,
     /// How lists are kept.
     pub cache: CacheLayer,
     /// What is left of the quota.
@@ -63,6 +67,7 @@ pub type Lists = BoxCloneSyncService<Call, Answer, ProxyError>;
 pub fn proxy(parts: Parts, upstream: Upstream) -> (Proxy, Lists) {
     let Parts {
         config,
+        body_timeout,
         key,
         clock,
         metrics,
@@ -97,7 +102,7 @@ pub fn proxy(parts: Parts, upstream: Upstream) -> (Proxy, Lists) {
         // The one place where an error, or a panic, becomes problem+json.
         .layer(RescueLayer)
         // Before any work is done for it. A slot is free again when the answer's *body* has ended.
-        .layer(LimitLayer::new(limits.max_in_flight, limits.body_timeout))
+        .layer(LimitLayer::new(limits.max_in_flight, body_timeout))
         // From here on nobody looks at the path: what was received becomes a `Call { endpoint, .. }`.
         .layer(ClassifyLayer::new(identity.tools))
         // Only the fingerprint of a credential goes further than the request does.

@@ -7,6 +7,8 @@
 //!
 //! Nothing here ends the gateway: what fails is logged, and tried again when it is due again.
 
+pub mod warnings;
+
 use std::time::Duration;
 
 use jiff::{SignedDuration, Timestamp};

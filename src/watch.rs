@@ -41,8 +41,6 @@ pub struct Watch {
     pub credential_file: PathBuf,
     /// From one round to the next.
     pub every: Duration,
-    /// So many requests are left to others.
-    pub reserve: u32,
     /// What is left.
     pub quota: Quota,
     /// Fingerprints the credential.
@@ -95,12 +93,9 @@ impl Watch {
         };
         let pool = Pool::Organization(self.organization);
         let affords = |caller: &Caller| {
-            self.quota.affords(
-                caller.fingerprint,
-                pool,
-                self.reserve.into(),
-                Instant::now(),
-            )
+            let reserve = self.quota.settings().reserve;
+            self.quota
+                .affords(caller.fingerprint, pool, reserve, Instant::now())
         };
         if !call.caller.as_ref().is_some_and(affords) {
             return Round::Reserved;

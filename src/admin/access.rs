@@ -4,7 +4,7 @@
 //! one; also what does not exist, so that a stranger does not learn what does. A token for some
 //! organizations sees nothing of others: [`Principal::sees`] and [`Principal::within`] are the two questions
 //! that every answer asks. Wrong tokens are counted by address, the one behind trusted proxies,
-//! and above a bound not even looked at.
+//! and above a bound not even looked at. With other [tokens](Access::set) what was begun with those before ends.
 //! What changes state is taken from our own pages alone where the browser sends a cookie by itself.
 
 mod attempts;
@@ -16,12 +16,15 @@ mod tokens;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::sync::Arc;
 
+use axum::body::Body;
 use axum::extract::{ConnectInfo, FromRequestParts, Request, State};
 use axum::http::request::Parts;
 use axum::http::{Extensions, HeaderMap, Method, header};
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Redirect, Response};
 use axum_extra::extract::CookieJar;
+use futures_util::StreamExt as _;
+use tokio_util::sync::CancellationToken;
 
 use self::attempts::Attempts;
 pub(super) use self::attempts::WINDOW;
@@ -38,18 +41,33 @@ use crate::config::Role;
 use crate::domain::event::Event;
 use crate::domain::ids::OrganizationId;
 use crate::domain::proxies::Proxies;
+use crate::live::Live;
 
-/// Who is known, and how.
+/// Who is known, and how. Cloning shares it.
 #[derive(Clone, Debug)]
 pub struct Access {
-    tokens: Tokens,
+    tokens: Live<Valid>,
     pub(super) sessions: Sessions,
     attempts: Attempts,
     proxies: Proxies,
 }
 
-/// Whoever has one of the tokens.
+/// Tokens, and the moment at which others take their place.
+#[derive(Debug)]
+struct Valid {
+    tokens: Tokens,
+    until: CancellationToken,
+}
+
+/// A [`Principal`], for as long as the tokens are those of then.
 #[derive(Clone, Debug)]
+pub(super) struct Known {
+    pub(super) principal: Principal,
+    until: CancellationToken,
+}
+
+/// Whoever has one of the tokens.
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Principal {
     /// Whose token it is, as the trail names it.
     pub name: Arc<str>,
@@ -70,10 +88,24 @@ impl Access {
     #[must_use]
     pub fn new(tokens: Tokens, secure: bool, proxies: Proxies) -> Self {
         Self {
-            tokens,
+            tokens: Valid::new(tokens).into(),
             sessions: Sessions::new(secure),
             attempts: Attempts::new(),
             proxies,
+        }
+    }
+
+    /// The tokens of this moment.
+    #[must_use]
+    pub fn tokens(&self) -> Tokens {
+        self.tokens.read().tokens.clone()
+    }
+
+    /// From now on those who have one of `tokens` are known, and nobody else. Where they differ from those before,
+    /// all sessions and streams end: each began with a token that may be worth nothing now.
+    pub fn set(&self, tokens: Tokens) {
+        if self.tokens.read().tokens != tokens {
+            self.tokens.replace(Valid::new(tokens)).until.cancel();
         }
     }
 
@@ -89,15 +121,40 @@ impl Access {
     /// # Errors
     ///
     /// The answer, if it stands for nobody, or if too many came from there that did.
-    pub(super) fn recognize(&self, token: &str, address: IpAddr) -> Result<Principal, Problem> {
+    pub(super) fn recognize(&self, token: &str, address: IpAddr) -> Result<Known, Problem> {
         if !self.attempts.may_try(address) {
             return Err(Problem::too_many_attempts(WINDOW));
         }
-        self.tokens.recognize(token).cloned().ok_or_else(|| {
+        let valid = self.tokens.read();
+        let known = |principal: &Principal| Known {
+            principal: principal.clone(),
+            until: valid.until.clone(),
+        };
+        valid.tokens.recognize(token).map(known).ok_or_else(|| {
             self.attempts.failed(address);
             tracing::warn!(%address, "A wrong token was sent to the admin side");
             Problem::unauthorized("this is no token of this gateway")
         })
+    }
+}
+
+// === impl Valid ===
+
+impl Valid {
+    fn new(tokens: Tokens) -> Self {
+        Self {
+            tokens,
+            until: CancellationToken::new(),
+        }
+    }
+}
+
+// === impl Known ===
+
+impl Known {
+    /// Whether the tokens are still those of then.
+    fn is_valid(&self) -> bool {
+        !self.until.is_cancelled()
     }
 }
 
@@ -180,7 +237,7 @@ pub(super) async fn require(
     mut request: Request,
     next: Next,
 ) -> Response {
-    let principal = match bearer(request.headers()) {
+    let Known { principal, until } = match bearer(request.headers()) {
         // A header that holds none, or another kind of credential, is no guess.
         Some("") => return refuse(&request),
         Some(token) => {
@@ -188,7 +245,7 @@ pub(super) async fn require(
                 .access
                 .address_of(request.extensions(), request.headers());
             match admin.access.recognize(token, address) {
-                Ok(principal) => principal,
+                Ok(known) => known,
                 Err(problem) => return problem.into_response(),
             }
         }
@@ -202,13 +259,26 @@ pub(super) async fn require(
                     return Problem::forbidden("this came from another site's page")
                         .into_response();
                 }
-                Some(principal) => principal,
+                Some(known) => known,
                 None => return refuse(&request),
             }
         }
     };
     request.extensions_mut().insert(principal);
-    next.run(request).await
+    let answer = next.run(request).await;
+    if !is_stream(&answer) {
+        return answer;
+    }
+    // What goes on for minutes is not to outlive its token.
+    answer.map(|body| {
+        let until = until.cancelled_owned();
+        Body::from_stream(body.into_data_stream().take_until(until))
+    })
+}
+
+fn is_stream(answer: &Response) -> bool {
+    let kind = answer.headers().get(header::CONTENT_TYPE);
+    kind.is_some_and(|kind| kind.as_bytes().starts_with(b"text/event-stream"))
 }
 
 // What changes something, an export's event included, and what answers with data; but not a page, which a link

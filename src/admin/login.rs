@@ -63,15 +63,11 @@ pub(super) async fn log_in(
     }
     let now = admin.clock.now();
     let draft = match admin.access.recognize(filled.token.trim(), source.address) {
-        Ok(principal) => {
-            let Some(cookie) = admin
-                .access
-                .sessions
-                .begin(principal.clone(), source.is_secure)
-            else {
+        Ok(known) => {
+            let operator = source.operator(&known.principal, "POST", uri.path());
+            let Some(cookie) = admin.access.sessions.begin(known, source.is_secure) else {
                 return StatusCode::INTERNAL_SERVER_ERROR.into_response();
             };
-            let operator = source.operator(&principal, "POST", uri.path());
             // Who cannot be recorded is let in all the same: they may be the one who comes to mend it.
             record(&admin, own::logged_in(&operator, now)).await;
             return (cookies.add(cookie), Redirect::to(&next)).into_response();

@@ -18,6 +18,7 @@ use tokio::time::Instant;
 
 use crate::clock::Clock;
 use crate::config::OnFailure;
+use crate::live::Live;
 use crate::store::{StoreError, Trail, Trouble};
 use crate::upstream::Health;
 
@@ -37,7 +38,7 @@ pub struct Watched {
     /// How many bytes are left for it, if the system tells.
     pub free: Box<dyn Fn() -> Option<u64> + Send + Sync>,
     /// What happens to a change that cannot be recorded.
-    pub on_failure: OnFailure,
+    pub on_failure: Live<OnFailure>,
     /// Whether upstream is reached.
     pub upstream: Health,
     /// What time it is.
@@ -190,7 +191,7 @@ impl Watched {
                 "see the gateway's log".to_owned(),
             ),
         };
-        let effect = match self.on_failure {
+        let effect = match **self.on_failure.read() {
             OnFailure::Refuse => "changes are refused with 503 and not sent; reads go on",
             OnFailure::Forward => "changes are sent and not recorded; reads go on",
         };
@@ -245,7 +246,7 @@ mod tests {
             trail: Arc::new(trail),
             file: "tollgate.db".to_owned(),
             free: Box::new(|| Some(4096)),
-            on_failure: OnFailure::Refuse,
+            on_failure: OnFailure::Refuse.into(),
             upstream,
             clock: Clock::from_fn(|| Timestamp::from_second(1_795_521_600).unwrap()),
         })

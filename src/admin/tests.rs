@@ -78,7 +78,7 @@ async fn admin(folder: &std::path::Path) -> Admin {
             trail: Arc::clone(&trail),
             file: "tollgate.db".to_owned(),
             free: Box::new(|| None),
-            on_failure: crate::config::OnFailure::Refuse,
+            on_failure: crate::config::OnFailure::Refuse.into(),
             upstream: crate::upstream::Health::default(),
             clock: clock.clone(),
         }),

@@ -8,6 +8,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use foldhash::quality::RandomState;
+use moka::Expiry;
 use moka::notification::RemovalCause;
 use moka::sync::Cache;
 
@@ -19,6 +20,7 @@ use super::key::CacheKey;
 use crate::domain::action::Outcome;
 use crate::domain::endpoint::Touches;
 use crate::domain::ids::OrganizationId;
+use crate::live::Live;
 use crate::metrics::Metrics;
 
 /// See the [module](self). Cloning shares it.
@@ -26,7 +28,12 @@ use crate::metrics::Metrics;
 pub struct Lists {
     entries: Cache<CacheKey, Arc<Entry>, RandomState>,
     epochs: Arc<Epochs>,
+    longest: Live<Duration>,
 }
+
+/// How long a list is kept that comes in now.
+#[derive(Debug)]
+struct Longest(Live<Duration>);
 
 /// What is kept of one organization.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -45,6 +52,7 @@ impl Lists {
     /// At most `max_size` bytes, none older than `longest`, whatever becomes of it.
     #[must_use]
     pub fn new(max_size: u64, longest: Duration, epochs: Arc<Epochs>, metrics: &Metrics) -> Self {
+        let longest = Live::from(longest);
         let size = metrics.cache_evictions("size");
         let expired = metrics.cache_evictions("expired");
         let entries = Cache::builder()
@@ -53,7 +61,7 @@ impl Lists {
                 u32::try_from(key.weight() + entry.weight()).unwrap_or(u32::MAX)
             })
             .max_capacity(max_size)
-            .time_to_live(longest)
+            .expire_after(Longest(longest.clone()))
             .eviction_listener(move |_, _, cause| match cause {
                 RemovalCause::Size => drop(size.inc()),
                 RemovalCause::Expired => drop(expired.inc()),
@@ -62,7 +70,11 @@ impl Lists {
             })
             // A key begins with what is as good as random, and is seeded besides.
             .build_with_hasher(RandomState::default());
-        let lists = Self { entries, epochs };
+        let lists = Self {
+            entries,
+            epochs,
+            longest,
+        };
         let told = lists.clone();
         metrics.sample_with(move |metrics| {
             told.settle();
@@ -77,6 +89,12 @@ impl Lists {
         self.entries
             .get(key)
             .filter(|entry| self.is_admitted(entry))
+    }
+
+    /// From now on none that comes in is kept for longer than `longest`. Those that are there stay for as long as was
+    /// said when they came.
+    pub fn keep_for(&self, longest: Duration) {
+        self.longest.replace(longest);
     }
 
     /// Forgets the list under `key`: upstream said that it is not there.
@@ -190,6 +208,34 @@ impl Lists {
     pub(crate) fn get_unasked(&self, key: &CacheKey) -> Option<Arc<Entry>> {
         let entry = self.entries.get(key)?;
         self.epochs.lacks(Safeguard::AsksAgain).then_some(entry)
+    }
+}
+
+// === impl Longest ===
+
+#[expect(
+    clippy::disallowed_types,
+    reason = "moka says it so, and nobody reads it"
+)]
+impl Expiry<CacheKey, Arc<Entry>> for Longest {
+    fn expire_after_create(
+        &self,
+        _: &CacheKey,
+        _: &Arc<Entry>,
+        _: std::time::Instant,
+    ) -> Option<Duration> {
+        Some(**self.0.read())
+    }
+
+    // As if it had come in: by default the time of the one before would go on.
+    fn expire_after_update(
+        &self,
+        _: &CacheKey,
+        _: &Arc<Entry>,
+        _: std::time::Instant,
+        _: Option<Duration>,
+    ) -> Option<Duration> {
+        Some(**self.0.read())
     }
 }
 

@@ -31,6 +31,16 @@ pub struct Freshness {
     pub refusal: Duration,
 }
 
+// === impl Freshness ===
+
+impl Freshness {
+    /// How old a list may be that is still given out for any reason.
+    #[must_use]
+    pub fn longest(&self) -> Duration {
+        self.ttl + self.while_revalidate.max(self.if_error)
+    }
+}
+
 /// What becomes of a read of a list.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Verdict {

@@ -10,6 +10,7 @@ use serde_json::json;
 use super::environment::FileArgs;
 use crate::config::{Config, ConfigError, Mistake, Origin, Origins};
 use crate::server::Certificate;
+use crate::store::sqlite;
 
 /// Check the configuration, or show what is in effect.
 #[derive(Args, Clone, Debug)]
@@ -57,6 +58,7 @@ pub fn run(args: &ConfigArgs) -> anyhow::Result<()> {
         ConfigCommand::Check { file } => {
             let (config, origins) = file.load()?;
             certificate(&config, &origins)?;
+            database(&config, &origins)?;
             check(&config, &origins, out)?;
         }
         ConfigCommand::Show { file, format } => {
@@ -79,6 +81,19 @@ fn certificate(config: &Config, origins: &Origins) -> Result<(), ConfigError> {
             problem: format!("{}: {}", error.path.display(), error.problem),
         }])
     })
+}
+
+// Whether the database may be where it is to be.
+fn database(config: &Config, origins: &Origins) -> Result<(), ConfigError> {
+    let path = config.audit.database.path();
+    match sqlite::suits(path) {
+        Ok(_) => Ok(()),
+        Err(error) => Err(ConfigError::Wrong(vec![Mistake {
+            origin: origins.of("audit.database").clone(),
+            key: Some("audit.database".to_owned()),
+            problem: format!("{} {error}", path.display()),
+        }])),
+    }
 }
 
 fn check(config: &Config, origins: &Origins, out: &mut impl Write) -> io::Result<()> {

@@ -16,7 +16,7 @@ section! {
         /// The address of the admin side: page, API, metrics, health; or `unix:` and the path of a socket.
         /// Port 0 takes a free one. Default: `127.0.0.1:8081`.
         admin: Address = SocketAddr::from((Ipv4Addr::LOCALHOST, 8081)).into(),
-        /// The certificate chain of both listeners, as PEM; with `tls_key`. Read anew on SIGHUP. A Unix
+        /// The certificate chain of both listeners, as PEM; with `tls_key`.  A Unix
         /// socket has no use for it: what goes over it stays on this machine. Default: none, which is plain
         /// HTTP.
         tls_cert: Option<PathBuf> = None,

@@ -5,6 +5,7 @@ use insta::assert_snapshot;
 use super::*;
 
 mod precedence;
+mod renew;
 mod together;
 mod tokens;
 mod watch;

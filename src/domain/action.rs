@@ -49,6 +49,9 @@ pub enum Action {
     /// Cached lists were dropped.
     #[serde(rename = "tollgate.purge")]
     TollgatePurge,
+    /// The configuration was read anew, and what changed was taken over.
+    #[serde(rename = "tollgate.reload")]
+    TollgateReload,
 }
 
 /// How a change ended.
@@ -71,7 +74,7 @@ pub enum Outcome {
 
 impl Action {
     /// All that this version writes.
-    pub const ALL: [Self; 14] = [
+    pub const ALL: [Self; 15] = [
         Self::GroupCreate,
         Self::GroupUpdate,
         Self::GroupPatch,
@@ -86,6 +89,7 @@ impl Action {
         Self::TollgateExport,
         Self::TollgateLogin,
         Self::TollgatePurge,
+        Self::TollgateReload,
     ];
 
     /// As it stands in the column `action`.
@@ -106,6 +110,7 @@ impl Action {
             Self::TollgateExport => "tollgate.export",
             Self::TollgateLogin => "tollgate.login",
             Self::TollgatePurge => "tollgate.purge",
+            Self::TollgateReload => "tollgate.reload",
         }
     }
 
@@ -117,7 +122,8 @@ impl Action {
             | Self::TollgateRedact
             | Self::TollgateExport
             | Self::TollgateLogin
-            | Self::TollgatePurge => true,
+            | Self::TollgatePurge
+            | Self::TollgateReload => true,
             Self::GroupCreate
             | Self::GroupUpdate
             | Self::GroupPatch

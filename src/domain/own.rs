@@ -18,7 +18,7 @@ pub struct Operator {
     pub name: Option<String>,
     /// From where, if over the network.
     pub source: Source,
-    /// `CLI` for a command, `CONFIG` for what is configured, `GET` and its like for the admin side.
+    /// `CLI` for a command, `CONFIG` for what is configured, `SIGNAL` for a signal, `GET` and its like for the admin side.
     pub by: &'static str,
     /// The command, the key, or the path.
     pub asked: String,
@@ -98,6 +98,12 @@ pub fn purged(operator: &Operator, organization: Option<OrganizationId>, at: Tim
         None => "dropped all cached lists".to_owned(),
     };
     done(intent, Outcome::Applied, None, summary, at)
+}
+
+/// The configuration was read anew: `what` has changed, as `summary` says.
+#[must_use]
+pub fn reloaded(operator: &Operator, what: Value, summary: String, at: Timestamp) -> Draft {
+    event(Action::TollgateReload, operator, what, summary, at)
 }
 
 fn event(

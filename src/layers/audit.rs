@@ -43,6 +43,7 @@ use crate::config::{OnFailure, Scope};
 use crate::domain::caller::Key;
 use crate::domain::endpoint::Endpoint;
 use crate::error::ProxyError;
+use crate::live::Live;
 use crate::metrics::Metrics;
 use crate::people::People;
 use crate::quota::Quota;
@@ -51,17 +52,18 @@ use crate::store::{KnownGroups, Trail};
 /// Makes [`Audit`]. Cloning shares the recorder.
 #[derive(Clone, Debug)]
 pub struct AuditLayer {
-    recorder: Arc<Recorder>,
+    recorder: Live<Recorder>,
 }
 
 /// See the [module](self).
 #[derive(Clone, Debug)]
 pub struct Audit<S> {
-    recorder: Arc<Recorder>,
+    recorder: Live<Recorder>,
     inner: S,
 }
 
-/// What changes are recorded with.
+/// What changes are recorded with. A change keeps to the one with which it began. Cloning shares all but what is set.
+#[derive(Clone)]
 pub struct Recorder {
     /// The trail.
     pub trail: Arc<dyn Trail>,
@@ -104,9 +106,9 @@ pub struct Recorder {
 impl AuditLayer {
     /// Records with `recorder`.
     #[must_use]
-    pub fn new(recorder: Recorder) -> Self {
+    pub fn new(recorder: impl Into<Live<Recorder>>) -> Self {
         Self {
-            recorder: Arc::new(recorder),
+            recorder: recorder.into(),
         }
     }
 }
@@ -116,7 +118,7 @@ impl<S> Layer<S> for AuditLayer {
 
     fn layer(&self, inner: S) -> Self::Service {
         Audit {
-            recorder: Arc::clone(&self.recorder),
+            recorder: self.recorder.clone(),
             inner,
         }
     }
@@ -142,20 +144,19 @@ where
 
     fn call(&mut self, call: Call) -> Self::Future {
         let change = match call.endpoint {
-            Endpoint::Change(change) if self.recorder.records(change.action) => change,
-            Endpoint::Change(_) | Endpoint::List(_) | Endpoint::Me(_) | Endpoint::Read(_) => {
+            Endpoint::Change(change) => change,
+            Endpoint::List(_) | Endpoint::Me(_) | Endpoint::Read(_) => {
                 return Either::Left(self.inner.call(call));
             }
         };
+        let recorder = self.recorder.hold();
+        if !recorder.records(change.action) {
+            return Either::Left(self.inner.call(call));
+        }
         // The service that was polled ready goes with the change; its clone waits here.
         let next = self.inner.clone();
         let inner = std::mem::replace(&mut self.inner, next);
-        Either::Right(Box::pin(change::run(
-            Arc::clone(&self.recorder),
-            inner,
-            call,
-            change,
-        )))
+        Either::Right(Box::pin(change::run(recorder, inner, call, change)))
     }
 }
 

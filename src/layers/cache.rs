@@ -43,6 +43,7 @@ use crate::domain::caller::Fingerprint;
 use crate::domain::endpoint::{Endpoint, List};
 use crate::domain::label::Label;
 use crate::error::ProxyError;
+use crate::live::Live;
 use crate::metrics::Metrics;
 use crate::quota::{Asking, Pool, Quota, Reading, Stance};
 use crate::store::KnownGroups;
@@ -61,7 +62,7 @@ pub struct CacheLayer {
     /// What a fetched list told of groups goes here.
     pub known: Arc<dyn KnownGroups>,
     /// For how long lists are given out.
-    pub freshness: Freshness,
+    pub freshness: Live<Freshness>,
     /// Whether filtered lists are cut out of whole ones.
     pub filters: Filters,
     /// What is left of the quota.
@@ -199,7 +200,8 @@ impl CacheLayer {
         }
         let entry = lists.get(&key);
         let now = Instant::now();
-        let verdict = verdict(entry.as_deref(), directives, now, &self.freshness);
+        let freshness = **self.freshness.read();
+        let verdict = verdict(entry.as_deref(), directives, now, &freshness);
         let lookup = |key, why, has_older| Lookup {
             directives,
             key,
@@ -241,7 +243,7 @@ impl CacheLayer {
                 Consider::Refresh(answer, lookup(key, Why::Stale, true))
             }
             Verdict::Forward(why) => {
-                match in_place_of_an_error(&entry, directives, now, &self.freshness) {
+                match in_place_of_an_error(&entry, directives, now, &freshness) {
                     Some(ttl) if self.spares(caller, list, why, &entry, now) => {
                         Consider::Answer(answer(&key, ttl, Some(Detail::Quota)))
                     }
@@ -266,7 +268,7 @@ impl CacheLayer {
             Stance::Open => {
                 // What is left has to last until there is more; but who asks for a newer list than there is
                 // gets one while there is enough.
-                let Freshness { ttl, if_error, .. } = self.freshness;
+                let Freshness { ttl, if_error, .. } = **self.freshness.read();
                 let lasts = || self.quota.freshness(caller, pool, ttl, ttl + if_error, now);
                 let age = entry.age(now);
                 why == Why::Stale && age >= ttl && age < lasts()

@@ -20,12 +20,13 @@ use tower_http::timeout::TimeoutBody;
 use super::{Answer, Received};
 use crate::body::Body;
 use crate::error::ProxyError;
+use crate::live::Live;
 
 /// Makes [`Limit`].
 #[derive(Clone, Debug)]
 pub struct LimitLayer {
     slots: Arc<Semaphore>,
-    body_timeout: Duration,
+    body_timeout: Live<Duration>,
 }
 
 /// See the [module](self).
@@ -40,10 +41,10 @@ pub struct Limit<S> {
 impl LimitLayer {
     /// `max_in_flight` requests at once, and `body_timeout` between two pieces of a caller's body.
     #[must_use]
-    pub fn new(max_in_flight: usize, body_timeout: Duration) -> Self {
+    pub fn new(max_in_flight: usize, body_timeout: impl Into<Live<Duration>>) -> Self {
         Self {
             slots: Arc::new(Semaphore::new(max_in_flight)),
-            body_timeout,
+            body_timeout: body_timeout.into(),
         }
     }
 }
@@ -78,7 +79,7 @@ where
             return Either::Right(at_once(Err(ProxyError::Overloaded)));
         };
         if !received.request.body().is_end_stream() {
-            let timeout = self.layer.body_timeout;
+            let timeout = **self.layer.body_timeout.read();
             received.request = received
                 .request
                 .map(|body| Body::boxed(TimeoutBody::new(timeout, body)));

@@ -23,6 +23,7 @@ fn busy() -> Metrics {
     metrics.quota_refused(Pool::Me);
     metrics.quota_paced("waited");
     metrics.quota_limited(StatusCode::TOO_MANY_REQUESTS);
+    metrics.certificate(jiff::Timestamp::UNIX_EPOCH);
     metrics
 }
 
@@ -78,6 +79,7 @@ fn no_name_and_no_label_changes_unnoticed() {
     tollgate_cache_entries{} gauge
     tollgate_cache_evictions_total{cause} counter
     tollgate_cache_requests_total{result} counter
+    tollgate_certificate_expiry_timestamp_seconds{} gauge
     tollgate_changes_noticed_total{organization} counter
     tollgate_in_flight_requests{} gauge
     tollgate_quota_limited_total{status} counter

@@ -15,7 +15,9 @@ use std::time::Duration;
 use tokio::sync::Notify;
 use tokio::time::{Instant, sleep_until};
 
+use super::Settings;
 use super::standing::Priority;
+use crate::live::Live;
 
 /// When a token is spaced.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -32,7 +34,7 @@ pub enum Pace {
 /// The requests of one token that wait for their turn.
 #[derive(Debug)]
 pub struct Spacing {
-    pace: Pace,
+    settings: Live<Settings>,
     line: Mutex<Line>,
     moved: Notify,
 }
@@ -65,9 +67,9 @@ pub const SPACED: Duration = Duration::from_secs(60);
 // === impl Spacing ===
 
 impl Spacing {
-    pub(super) fn new(pace: Pace) -> Self {
+    pub(super) fn new(settings: Live<Settings>) -> Self {
         Self {
-            pace,
+            settings,
             line: Mutex::default(),
             moved: Notify::new(),
         }
@@ -76,13 +78,13 @@ impl Spacing {
     /// Whether a request that comes now would have to ask for its turn.
     #[must_use]
     pub fn applies(&self, now: Instant) -> bool {
-        self.line().is_spaced(self.pace, now)
+        self.line().is_spaced(self.settings.read().pace, now)
     }
 
     /// Upstream said that requests come too fast, and that the next one shall wait for so long; it
     /// waits for no more than [`SPACED`].
     pub fn limited(&self, wait: Duration, now: Instant) {
-        if self.pace != Pace::Never {
+        if self.settings.read().pace != Pace::Never {
             self.line().limited(wait, now);
         }
     }
@@ -94,7 +96,10 @@ impl Spacing {
     /// How long it would have had to wait, when that is longer. Then its turn is somebody else's.
     pub async fn turn(&self, priority: Priority, latest: Instant) -> Result<bool, Duration> {
         let now = Instant::now();
-        let ticket = match self.line().join(self.pace, priority, latest, now) {
+        let ticket = match self
+            .line()
+            .join(self.settings.read().pace, priority, latest, now)
+        {
             Joined::Free => return Ok(false),
             Joined::TooLong(wait) => return Err(wait),
             Joined::Waits(ticket) => ticket,
@@ -209,6 +214,14 @@ mod tests {
 
     use super::*;
 
+    fn spacing(pace: Pace) -> Spacing {
+        let settings = Settings {
+            pace,
+            ..Settings::default()
+        };
+        Spacing::new(settings.into())
+    }
+
     const MAX_WAIT: Duration = Duration::from_secs(10);
 
     fn latest() -> Instant {
@@ -216,14 +229,14 @@ mod tests {
     }
 
     fn spaced() -> Arc<Spacing> {
-        let spacing = Arc::new(Spacing::new(Pace::AfterLimit));
+        let spacing = Arc::new(spacing(Pace::AfterLimit));
         spacing.limited(GAP, Instant::now());
         spacing
     }
 
     #[tokio::test(start_paused = true)]
     async fn a_token_is_spaced_for_a_minute_after_a_429_and_not_before() {
-        let spacing = Spacing::new(Pace::AfterLimit);
+        let spacing = spacing(Pace::AfterLimit);
         let start = Instant::now();
         assert!(!spacing.applies(start));
         assert_eq!(spacing.turn(Priority::Read, latest()).await, Ok(false));
@@ -237,7 +250,7 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn no_answer_stops_a_token_for_longer_than_its_minute() {
         for pace in [Pace::AfterLimit, Pace::Always] {
-            let spacing = Spacing::new(pace);
+            let spacing = spacing(pace);
             spacing.limited(Duration::MAX, Instant::now());
             let change = spacing.turn(Priority::Change, latest());
             assert_eq!(change.now_or_never(), Some(Err(SPACED)));
@@ -254,11 +267,11 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn always_means_from_the_start_and_never_means_never() {
         let start = Instant::now();
-        let always = Spacing::new(Pace::Always);
+        let always = spacing(Pace::Always);
         assert_eq!(always.turn(Priority::Read, latest()).await, Ok(false));
         assert_eq!(always.turn(Priority::Read, latest()).await, Ok(true));
         assert_eq!(start.elapsed(), GAP);
-        let never = Spacing::new(Pace::Never);
+        let never = spacing(Pace::Never);
         never.limited(SPACED, start);
         assert_eq!(never.turn(Priority::Read, latest()).await, Ok(false));
     }

@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 
+use super::Settings;
 use super::accounts::{Accounts, Who};
 use super::book::Meters;
 use super::freshness::Habits;
@@ -16,6 +17,7 @@ use super::standing::{Decision, Heard, Priority, Stance, Standing};
 use crate::domain::caller::Fingerprint;
 use crate::domain::label::Label;
 use crate::domain::usage::{Pool, Use};
+use crate::live::Live;
 
 /// See the [module](self).
 #[derive(Debug)]
@@ -27,7 +29,7 @@ pub struct Seat {
     pub(super) account: Arc<Account>,
     pub(super) accounts: Arc<Accounts>,
     pub(super) meters: Meters,
-    pub(super) reserve: u64,
+    pub(super) settings: Live<Settings>,
     /// Where the token's requests wait for their turn.
     pub spacing: Arc<Spacing>,
 }
@@ -107,7 +109,10 @@ impl Seat {
     #[must_use]
     pub fn stance(&self, now: Instant) -> Stance {
         match self.is_one_quota() {
-            true => self.state().standing.stance(self.reserve, now),
+            true => self
+                .state()
+                .standing
+                .stance(self.settings.read().reserve, now),
             false => Stance::Open,
         }
     }
@@ -125,7 +130,7 @@ impl Seat {
         let reading = state.standing.last(now);
         state
             .habits
-            .freshness(reading, self.reserve, ttl, most, now)
+            .freshness(reading, self.settings.read().reserve, ttl, most, now)
     }
 
     /// Somebody asked for this list.
@@ -140,7 +145,10 @@ impl Seat {
 
     fn decide(&self, priority: Priority, now: Instant) -> Decision {
         match self.is_one_quota() {
-            true => self.state().standing.decide(priority, self.reserve, now),
+            true => self
+                .state()
+                .standing
+                .decide(priority, self.settings.read().reserve, now),
             false => Decision::Go,
         }
     }

@@ -38,6 +38,7 @@ use super::framing::is_ambiguous;
 use super::listener::{Listener, Stream};
 use super::patience::{Patience, Requests, Times, UnderWay};
 use crate::body::{Body, BoxError};
+use crate::live::Live;
 
 /// What a server bounds.
 #[derive(Clone, Copy, Debug)]
@@ -56,7 +57,7 @@ pub struct ServerLimits {
 #[derive(Debug)]
 pub struct Server {
     listener: Arc<Listener>,
-    limits: ServerLimits,
+    limits: Live<ServerLimits>,
     certificate: Option<Certificate>,
 }
 
@@ -75,10 +76,10 @@ const PAUSE: Duration = Duration::from_millis(100);
 impl Server {
     /// Serves what comes in on `listener`.
     #[must_use]
-    pub fn new(listener: Arc<Listener>, limits: ServerLimits) -> Self {
+    pub fn new(listener: Arc<Listener>, limits: impl Into<Live<ServerLimits>>) -> Self {
         Self {
             listener,
-            limits,
+            limits: limits.into(),
             certificate: None,
         }
     }
@@ -105,12 +106,7 @@ impl Server {
             certificate,
         } = self;
         let builder = Arc::new(builder());
-        let times = Times {
-            head: limits.header_timeout,
-            idle: IDLE,
-            stall: limits.body_timeout,
-        };
-        let slots = Arc::new(Semaphore::new(limits.max_connections));
+        let slots = Arc::new(Semaphore::new(limits.read().max_connections));
         let connections = TaskTracker::new();
         let cut = CancellationToken::new();
         loop {
@@ -123,6 +119,8 @@ impl Server {
                 continue;
             };
             let service = serve(peer);
+            // A connection keeps to those with which it began.
+            let times = Times::of(&limits.read());
             let certificate = certificate.clone();
             let builder = Arc::clone(&builder);
             let (stop, cut) = (stop.clone(), cut.clone());
@@ -156,13 +154,25 @@ impl Server {
         }
         drop(listener);
         connections.close();
-        if tokio::time::timeout(limits.shutdown_grace, connections.wait())
+        if tokio::time::timeout(limits.read().shutdown_grace, connections.wait())
             .await
             .is_err()
         {
             tracing::warn!("Some answers were cut off: limits.shutdown_grace is over");
         }
         cut.cancel();
+    }
+}
+
+// === impl Times ===
+
+impl Times {
+    fn of(limits: &ServerLimits) -> Self {
+        Self {
+            head: limits.header_timeout,
+            idle: IDLE,
+            stall: limits.body_timeout,
+        }
     }
 }
 

@@ -1,7 +1,7 @@
 //! The certificate that is shown to whoever connects, and its key.
 //!
 //! **Guarantees** (CONTRACT §2, `listen.tls_cert`). Both files are right and belong together, or neither is used:
-//! also when they are [read anew](Certificate::reload), where what was in use stays in use. Connections that are
+//! also when they are read anew, and [replace](Certificate::replace) what was in use. Connections that are
 //! open are not touched by that; a new one gets the new certificate, and cannot resume a session of the old one,
 //! because the sessions go with it. An error names a file and never tells what is in it.
 //!
@@ -9,30 +9,26 @@
 
 use std::io;
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, PoisonError, RwLock};
+use std::sync::Arc;
 
+use jiff::Timestamp;
 use rustls::pki_types::pem::{self, PemObject};
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use rustls::{InconsistentKeys, ServerConfig};
 use sha2::{Digest as _, Sha256};
 use tokio_rustls::TlsAcceptor;
 
+use crate::live::Live;
+
 /// See the [module](self). Cloning shares it.
 #[derive(Clone, Debug)]
-pub struct Certificate(Arc<Shared>);
-
-#[derive(Debug)]
-struct Shared {
-    chain: PathBuf,
-    key: PathBuf,
-    // Held for as long as it takes to clone or to replace what is in it.
-    current: RwLock<Current>,
-}
+pub struct Certificate(Live<Current>);
 
 #[derive(Clone, Debug)]
 struct Current {
     config: Arc<ServerConfig>,
     fingerprint: String,
+    expires: Timestamp,
 }
 
 /// Which certificate was in use, and which is now: each by its SHA-256, as `openssl x509 -fingerprint` tells it.
@@ -91,36 +87,26 @@ impl Certificate {
     ///
     /// What is wrong with which file.
     pub fn read(chain: &Path, key: &Path) -> Result<Self, CertificateError> {
-        Ok(Self(Arc::new(Shared {
-            current: RwLock::new(Current::read(chain, key)?),
-            chain: chain.to_owned(),
-            key: key.to_owned(),
-        })))
+        Ok(Self(Current::read(chain, key)?.into()))
     }
 
-    /// Reads both files anew, for connections to come.
-    ///
-    /// # Errors
-    ///
-    /// What is wrong with which file; then nothing has changed.
-    pub fn reload(&self) -> Result<Replaced, CertificateError> {
-        let Shared {
-            chain,
-            key,
-            current,
-        } = &*self.0;
-        let new = Current::read(chain, key)?;
+    /// Connections to come get `new`.
+    pub fn replace(&self, new: &Self) -> Replaced {
+        let new = Current::clone(&new.0.read());
         let now = new.fingerprint.clone();
-        let mut current = current.write().unwrap_or_else(PoisonError::into_inner);
-        let before = std::mem::replace(&mut *current, new).fingerprint;
-        Ok(Replaced { before, now })
+        let before = self.0.replace(new).fingerprint.clone();
+        Replaced { before, now }
+    }
+
+    /// Until when it is worth anything: it, and those that vouch for it.
+    #[must_use]
+    pub fn expires(&self) -> Timestamp {
+        self.0.read().expires
     }
 
     /// Shakes hands with the certificate of this moment.
     pub(super) fn acceptor(&self) -> TlsAcceptor {
-        let current = self.0.current.read();
-        let current = current.unwrap_or_else(PoisonError::into_inner);
-        Arc::clone(&current.config).into()
+        Arc::clone(&self.0.read().config).into()
     }
 }
 
@@ -145,6 +131,7 @@ impl Current {
             .first()
             .ok_or_else(|| of_cert(Problem::NoCertificate))?;
         let fingerprint = hex::encode(Sha256::digest(first));
+        let expires = chain.iter().map(expiry).collect::<Option<Vec<_>>>();
         let key = PrivateKeyDer::from_pem_file(key_file)
             .map_err(|error| of_key(told(error, Problem::NoKey)))?;
         let mut config = ServerConfig::builder()
@@ -164,8 +151,22 @@ impl Current {
         Ok(Self {
             config: Arc::new(config),
             fingerprint,
+            // What the library above took, but for one that vouches for it and is none.
+            expires: expires
+                .and_then(|each| each.into_iter().min())
+                .ok_or_else(|| {
+                    let damaged = rustls::CertificateError::BadEncoding;
+                    of_cert(Problem::UnusableCertificate(damaged))
+                })?,
         })
     }
+}
+
+fn expiry(certificate: &CertificateDer<'_>) -> Option<Timestamp> {
+    let (_, certificate) = x509_parser::parse_x509_certificate(certificate).ok()?;
+    let seconds = certificate.validity().not_after.timestamp();
+    // Some say `never` by a year that nobody can count to.
+    Some(Timestamp::from_second(seconds).unwrap_or(Timestamp::MAX))
 }
 
 // The library's own words quote the file.
@@ -264,22 +265,38 @@ mod tests {
     }
 
     #[test]
-    fn files_that_are_wrong_leave_what_was_in_use_in_use() {
+    fn what_is_in_use_changes_when_it_is_replaced() {
         let files = Files::new();
         let certificate = files.read().unwrap();
         let config = || Arc::clone(certificate.acceptor().config());
         let before = config();
         let (new, key) = pair();
         files.write(&new, "");
-        certificate.reload().unwrap_err();
+        files.read().unwrap_err();
         files.write(&new, &pair().1);
-        certificate.reload().unwrap_err();
-        assert!(Arc::ptr_eq(&before, &config()));
+        files.read().unwrap_err();
         files.write(&new, &key);
-        let replaced = certificate.reload().unwrap();
+        let read = files.read().unwrap();
+        assert!(Arc::ptr_eq(&before, &config()), "it was only read");
+        let replaced = certificate.replace(&read);
         assert_ne!(replaced.before, replaced.now);
         assert!(!Arc::ptr_eq(&before, &config()));
-        let again = certificate.reload().unwrap();
+        let again = certificate.replace(&files.read().unwrap());
         assert_eq!([again.before, again.now], [&*replaced.now; 2]);
+    }
+
+    #[test]
+    fn it_expires_with_the_first_of_its_chain() {
+        let dated = |year| {
+            let mut asked = rcgen::CertificateParams::new(["gate.example".to_owned()]).unwrap();
+            asked.not_after = rcgen::date_time_ymd(year, 3, 1);
+            let key = rcgen::KeyPair::generate().unwrap();
+            (asked.self_signed(&key).unwrap().pem(), key.serialize_pem())
+        };
+        let ((own, key), (issuer, _)) = (dated(2031), dated(2030));
+        let files = Files::new();
+        files.write(&format!("{own}{issuer}"), &key);
+        let expires = files.read().unwrap().expires();
+        assert_eq!(expires.to_string(), "2030-03-01T00:00:00Z");
     }
 }

@@ -19,6 +19,7 @@ mod isolated;
 mod pages;
 mod quota;
 mod recorded;
+mod reload;
 mod secret;
 mod soak;
 mod sockets;

@@ -274,7 +274,8 @@ async fn a_certificate_is_replaced_without_a_connection_being_dropped() {
 
     new.write_to(gate.path());
     gate.hang_up();
-    gate.logged("The certificate was replaced").await;
+    gate.logged("The configuration was read anew: listen.tls_cert: ")
+        .await;
     let mut next = shake_hands(gate.address(), &config).await.unwrap();
     assert_eq!(kind(&next), Some(HandshakeKind::Full));
     assert_eq!(shown(&next), new.certificate);
@@ -283,7 +284,7 @@ async fn a_certificate_is_replaced_without_a_connection_being_dropped() {
         assert!(answer.starts_with("HTTP/1.1 401 "), "{answer}");
     }
     gate.hang_up();
-    gate.logged("The certificate is the one from before").await;
+    gate.logged("nothing has changed").await;
     let (folder, status) = gate.stop().await;
     assert!(status.success());
     assert!(!folder.log().contains(r#""level":"ERROR""#));
@@ -297,9 +298,9 @@ async fn files_that_are_wrong_leave_the_certificate_in_use() {
     // The certificate is new already, its key not yet.
     std::fs::write(gate.path().join(TLS_CERT), &new.cert_pem).unwrap();
     gate.hang_up();
-    gate.logged("The certificate was not replaced").await;
+    gate.logged("was not read anew").await;
     let log = gate.log();
-    let line = log.lines().find(|line| line.contains("not replaced"));
+    let line = log.lines().find(|line| line.contains("not read anew"));
     let line = line.unwrap();
     assert!(line.contains(r#""level":"ERROR""#), "{line}");
     assert!(
@@ -340,7 +341,7 @@ async fn the_signal_to_read_anew_ends_nothing_where_there_is_no_certificate() {
     let toggl = toggl().await;
     let gate = Folder::before(&toggl.url()).start().await;
     gate.hang_up();
-    gate.logged("there is no certificate").await;
+    gate.logged("nothing has changed").await;
     gate.stranger().get("/api/v9/me").await.assert_status(401);
     let (_, status) = gate.stop().await;
     assert!(status.success());

@@ -1,7 +1,7 @@
 //! Sessions of people who logged in: in memory, so that a restart ends them all.
 //!
-//! **Guarantees**: a session ends twelve hours after it began, or an hour after it was last used, or when its
-//! person logs out; then its cookie is worth nothing. What is kept is a hash of the cookie's value.
+//! **Guarantees**: a session ends twelve hours after it began, or an hour after it was last used, when its
+//! person logs out, or when other tokens are set; then its cookie is worth nothing. What is kept is a hash of the cookie's value.
 
 use std::fmt;
 use std::time::Duration;
@@ -13,7 +13,7 @@ use moka::policy::EvictionPolicy;
 use moka::sync::Cache;
 use sha2::{Digest as _, Sha256};
 
-use super::Principal;
+use super::Known;
 
 /// What the cookie is called.
 pub(in crate::admin) const COOKIE: &str = "tollgate_session";
@@ -27,7 +27,7 @@ const MOST: u64 = 10_000;
 /// See the [module](self). Cloning shares them.
 #[derive(Clone)]
 pub(in crate::admin) struct Sessions {
-    begun: Cache<[u8; 32], Principal>,
+    begun: Cache<[u8; 32], Known>,
     secure: bool,
 }
 
@@ -48,15 +48,11 @@ impl Sessions {
 
     /// Begins one; `None` if the system gives no random bytes. `is_secure`: somebody speaks TLS in front of
     /// this gateway.
-    pub(in crate::admin) fn begin(
-        &self,
-        principal: Principal,
-        is_secure: bool,
-    ) -> Option<Cookie<'static>> {
+    pub(in crate::admin) fn begin(&self, known: Known, is_secure: bool) -> Option<Cookie<'static>> {
         let mut id = [0; 32];
         getrandom::fill(&mut id).ok()?;
         let id = URL_SAFE_NO_PAD.encode(id);
-        self.begun.insert(hash(&id), principal);
+        self.begun.insert(hash(&id), known);
         let mut cookie = self.cookie(id);
         if is_secure {
             cookie.set_secure(true);
@@ -65,8 +61,8 @@ impl Sessions {
     }
 
     /// Whose it is, if it has not ended.
-    pub(in crate::admin) fn get(&self, id: &str) -> Option<Principal> {
-        self.begun.get(&hash(id))
+    pub(in crate::admin) fn get(&self, id: &str) -> Option<Known> {
+        self.begun.get(&hash(id)).filter(Known::is_valid)
     }
 
     /// Ends one. The cookie that is returned tells the browser to forget it.
@@ -100,16 +96,24 @@ fn hash(id: &str) -> [u8; 32] {
 
 #[cfg(test)]
 mod tests {
+    use tokio_util::sync::CancellationToken;
+
+    use super::super::Principal;
     use super::*;
     use crate::config::Role;
 
     #[test]
     fn a_session_is_known_by_its_cookie_until_it_ends() {
         let sessions = Sessions::new(true);
-        let ann = Principal {
+        let principal = Principal {
             name: "ann".into(),
             role: Role::Reader,
             organizations: None,
+        };
+        let until = CancellationToken::new();
+        let ann = Known {
+            principal,
+            until: until.clone(),
         };
         let cookie = sessions.begin(ann.clone(), false).unwrap();
         let other = sessions.begin(ann, false).unwrap();
@@ -118,12 +122,20 @@ mod tests {
         for part in ["HttpOnly", "SameSite=Strict", "Secure", "Path=/"] {
             assert!(sent.contains(part), "{sent}");
         }
-        assert_eq!(&*sessions.get(cookie.value()).unwrap().name, "ann");
+        assert_eq!(
+            &*sessions.get(cookie.value()).unwrap().principal.name,
+            "ann"
+        );
         assert!(sessions.get("").is_none());
         let removal = sessions.end(cookie.value()).to_string();
         assert!(removal.contains("Max-Age=0"), "{removal}");
         assert!(sessions.get(cookie.value()).is_none());
         assert!(sessions.get(other.value()).is_some());
+        until.cancel();
+        assert!(
+            sessions.get(other.value()).is_none(),
+            "other tokens are set"
+        );
         let plain = Sessions::new(false).cookie(String::new()).to_string();
         assert!(!plain.contains("Secure"), "{plain}");
     }

@@ -13,7 +13,7 @@ use super::Principal;
 pub struct Token([u8; 32]);
 
 /// Whom each token stands for. Cloning shares them.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct Tokens(Arc<[(Token, Principal)]>);
 
 // === impl Token ===
@@ -39,6 +39,15 @@ impl Tokens {
     #[must_use]
     pub fn new(tokens: Vec<(Token, Principal)>) -> Self {
         Self(tokens.into())
+    }
+
+    /// The keys of the configuration whose tokens, or those whom they stand for, are others in `new`. The first token is
+    /// the administrator's.
+    #[must_use]
+    pub fn differences(&self, new: &Self) -> Vec<&'static str> {
+        let first = (self.0.first() != new.0.first()).then_some("admin.token");
+        let further = (self.0.get(1..) != new.0.get(1..)).then_some("admin.tokens");
+        first.into_iter().chain(further).collect()
     }
 
     /// Whom the token with this text stands for.

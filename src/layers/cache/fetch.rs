@@ -122,7 +122,7 @@ impl Fetch {
 
     // With `cache.filters = "verify"`: a filtered list with what would have been cut out of the whole one.
     fn compare(&self, entry: &Entry) {
-        let (filters, freshness) = (&self.layer.filters, &self.layer.freshness);
+        let (filters, freshness) = (&self.layer.filters, self.layer.freshness.read());
         if !filters.compare() {
             return;
         }
@@ -150,7 +150,7 @@ impl Fetch {
         if !matches!(status, StatusCode::FORBIDDEN | StatusCode::NOT_FOUND) {
             return false;
         }
-        if self.layer.freshness.refusal.is_zero() {
+        if self.layer.freshness.read().refusal.is_zero() {
             lists.remove(&self.key);
             return false;
         }

@@ -312,7 +312,8 @@ impl CacheLayer {
         }
         let whole = lists.get(&whole)?;
         let now = Instant::now();
-        let Verdict::Hit { ttl } = verdict(Some(&whole), lookup.directives, now, &self.freshness)
+        let Verdict::Hit { ttl } =
+            verdict(Some(&whole), lookup.directives, now, &self.freshness.read())
         else {
             return None;
         };
@@ -328,7 +329,7 @@ impl CacheLayer {
     fn kept(&self, lookup: &Lookup) -> Option<(Arc<Entry>, i64)> {
         let entry = self.lists.as_ref()?.get(&lookup.key)?;
         let now = Instant::now();
-        match verdict(Some(&entry), lookup.directives, now, &self.freshness) {
+        match verdict(Some(&entry), lookup.directives, now, &self.freshness.read()) {
             Verdict::Hit { ttl } => Some((entry, ttl)),
             Verdict::Revalidate { .. } | Verdict::Forward(_) => None,
         }
@@ -348,7 +349,7 @@ impl CacheLayer {
         let entry = entry.or_else(|| lists.get_unasked(&lookup.key));
         let entry = entry?;
         let (now, directives) = (Instant::now(), lookup.directives);
-        let ttl = in_place_of_an_error(&entry, directives, now, &self.freshness)?;
+        let ttl = in_place_of_an_error(&entry, directives, now, &self.freshness.read())?;
         self.metrics.cache_request(detail.metric());
         let reading = self.answered(&lookup.key, lookup.tool.as_ref(), now);
         let status = match detail {

@@ -79,7 +79,7 @@ fn layer(epochs: Arc<Epochs>, known: Arc<dyn KnownGroups>, freshness: Freshness)
         tags: Tags::new(),
         epochs,
         known,
-        freshness,
+        freshness: freshness.into(),
         filters: Filters::new(crate::config::Filters::Off),
         quota: Quota::default(),
         max_entry_size: 1 << 10,

@@ -8,11 +8,13 @@ mod actor;
 mod checkpoints;
 mod counted;
 mod drift;
+mod file_system;
 mod joined;
 mod learn;
 mod open;
 mod organizations;
 mod past;
+mod place;
 mod presence;
 mod proof;
 mod prune;
@@ -30,17 +32,17 @@ mod writer;
 mod tests;
 
 use std::collections::HashMap;
-use std::io::ErrorKind;
-use std::os::unix::fs::MetadataExt as _;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use async_trait::async_trait;
 use jiff::Timestamp;
 
 pub use self::checkpoints::Differs;
 pub use self::counted::{Counted, Extent};
+pub use self::file_system::{OnNetwork, suits};
 pub use self::joined::Joined;
 pub use self::organizations::Known;
+use self::place::Place;
 pub use self::proof::Proof;
 pub use self::prune::{Pruned, Removal};
 pub use self::reader::Reader;
@@ -61,9 +63,7 @@ use crate::domain::spending::Ledger;
 /// The store. Cloning is cheap; when the last clone is gone, the writer finishes by itself.
 #[derive(Clone, Debug)]
 pub struct SqliteStore {
-    path: PathBuf,
-    // Device and number of the file: a file of the same name may take its place.
-    file: (u64, u64),
+    place: Place,
     clock: Clock,
     sender: Sender,
     reader: Reader,
@@ -89,8 +89,7 @@ impl SqliteStore {
         };
         presence.share();
         let store = Self {
-            path: path.to_owned(),
-            file: identity(path).await?,
+            place: Place::of(path).await?,
             clock,
             sender: Writer::start(connection, presence),
             reader: Reader::connect(path),
@@ -103,6 +102,16 @@ impl SqliteStore {
     #[must_use]
     pub fn reader(&self) -> &Reader {
         &self.reader
+    }
+
+    /// Looks whether the database's file is in its place; while it is not, nothing more is recorded. To be called often:
+    /// it waits for no disk.
+    ///
+    /// # Errors
+    ///
+    /// That it is gone or replaced.
+    pub async fn look(&self) -> Result<(), StoreError> {
+        self.place.look().await
     }
 
     /// How many changes made elsewhere were noticed since the start, by organization.
@@ -123,20 +132,18 @@ impl SqliteStore {
 #[async_trait]
 impl Trail for SqliteStore {
     async fn intend(&self, intent: Intent) -> Result<(), StoreError> {
+        self.place.seen()?;
         self.sender.write(Write::Intend(Box::new(intent))).await
     }
 
     async fn complete(&self, draft: Draft, learned: Vec<Learned>) -> Result<(), StoreError> {
+        self.place.seen()?;
         let write = Write::Complete(Box::new(draft), learned);
         self.sender.write(write).await
     }
 
     async fn check(&self) -> Result<(), StoreError> {
-        // A file that somebody removed or replaced can be written for as long as it is open, and
-        // everything that was recorded would be gone with the process.
-        if identity(&self.path).await? != self.file {
-            return Err(StoreError::Replaced(self.path.display().to_string()));
-        }
+        self.place.look().await?;
         self.sender.probe(self.clock.now()).await
     }
 }
@@ -221,15 +228,5 @@ impl Expenses for SqliteStore {
 
     async fn standings(&self, by: Timestamp) -> Result<Ledger, StoreError> {
         self.reader.standings(by).await
-    }
-}
-
-async fn identity(path: &Path) -> Result<(u64, u64), StoreError> {
-    match tokio::fs::metadata(path).await {
-        Ok(file) => Ok((file.dev(), file.ino())),
-        Err(error) if error.kind() == ErrorKind::NotFound => {
-            Err(StoreError::Missing(path.display().to_string()))
-        }
-        Err(error) => Err(open::cannot("look at", path, &error)),
     }
 }

@@ -3,7 +3,7 @@
 //! **Guarantee**: nothing is written into a file that is not ours. A file that is missing is made,
 //! readable by its owner alone. One that is there is recognized by its `application_id` before
 //! anything else looks at it, and refused if it is no database, another program's, or of a version
-//! that this one does not know.
+//! that this one does not know. On a network's file system none is made or opened ([`file_system`]).
 //!
 //! `WAL` lets readers go on beside the writer; `synchronous = FULL` makes a commit wait for the disk.
 
@@ -17,6 +17,7 @@ use sqlx::migrate::{Migrate as _, MigrateError, Migration, MigrationType, Migrat
 use sqlx::sqlite::{SqliteConnectOptions, SqliteConnection, SqliteJournalMode, SqliteSynchronous};
 use sqlx::{ConnectOptions as _, Connection as _, SqlSafeStr as _};
 
+use super::file_system;
 use super::presence::Presence;
 use crate::store::StoreError;
 
@@ -90,6 +91,14 @@ pub(super) fn reading(path: &Path) -> SqliteConnectOptions {
 
 /// Makes the file if it is missing, recognizes it, brings its schema up to date.
 pub(super) async fn open(path: &Path) -> Result<(SqliteConnection, Presence), StoreError> {
+    match file_system::suits(path) {
+        Ok(None) => {}
+        Ok(Some(name)) => tracing::warn!(
+            "{} is on a file system of another program's ({name}): keep the audit database on a disk of this machine",
+            path.display()
+        ),
+        Err(error) => return Err(StoreError::Unusable(format!("{} {error}", path.display()))),
+    }
     create(path)?;
     let ours = recognize(path).await?;
     let presence = Presence::at(path)?;

@@ -174,8 +174,8 @@ impl SqliteStore {
         mut mentions: Mentions,
         event: impl FnOnce(usize, String) -> Draft,
     ) -> Result<Redacted, RedactError> {
-        let options = open::writing(&self.path).pragma("secure_delete", "ON");
-        let mut connection = open::connect(&self.path, options).await?;
+        let options = open::writing(self.place.path()).pragma("secure_delete", "ON");
+        let mut connection = open::connect(self.place.path(), options).await?;
         let mut transaction = connection.begin_with("BEGIN IMMEDIATE").await?;
         let known = mentions.person.count();
         let since = mentions.looked_at;

@@ -27,13 +27,19 @@ impl SqliteStore {
     ///
     /// When the file or its directory cannot be looked at.
     pub fn room(&self) -> io::Result<Room> {
-        Room::of(&self.path)
+        Room::of(self.place.path())
     }
 }
 
 // === impl Room ===
 
 impl Room {
+    /// Whether less than a tenth is left: time to do something about it.
+    #[must_use]
+    pub fn is_scarce(&self) -> bool {
+        self.free < self.size / 10
+    }
+
     fn of(database: &Path) -> io::Result<Self> {
         let file_system = statvfs(database)?;
         let mut log = database.as_os_str().to_owned();

@@ -26,6 +26,7 @@ use tollgate::layers::identify::IdentifyLayer;
 use tollgate::layers::limit::LimitLayer;
 use tollgate::layers::observe::ObserveLayer;
 use tollgate::layers::rescue::RescueLayer;
+use tollgate::live::Live;
 use tollgate::metrics::Metrics;
 use tollgate::quota::Quota;
 use tollgate::server::{Server, ServerLimits};
@@ -417,12 +418,12 @@ impl PlainCache {
             tags: Tags::new(),
             epochs,
             known: Arc::new(MemoryStore::default()),
-            freshness: Freshness {
+            freshness: Live::from(Freshness {
                 ttl: minute,
                 while_revalidate: Duration::ZERO,
                 if_error: Duration::ZERO,
                 refusal: Duration::ZERO,
-            },
+            }),
             filters: Filters::new(tollgate::config::Filters::Off),
             quota: Quota::default(),
             max_entry_size: 1 << 20,
