@@ -106,7 +106,7 @@ impl Reload {
 
     fn use_certificate(&self, new: Option<&Certificate>) -> Option<Changed> {
         let replaced = self.certificate.as_ref()?.replace(new?);
-        (replaced.before != replaced.now).then(|| Changed {
+        (replaced.before != replaced.now).then_some(Changed {
             key: "listen.tls_cert",
             from: Some(replaced.before),
             to: Some(replaced.now),

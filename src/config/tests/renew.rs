@@ -92,8 +92,8 @@ fn each_key_takes_effect_or_needs_a_restart() {
     let mut all = [keys(&changed), keys(&needs_restart)].concat();
     all.sort_unstable();
     let rows = old.rows();
-    // This version has one value for each.
-    let fixed = ["mode", "guard.mode"];
+    // This version has one value for each, and a `[[watch]]` needs the cache.
+    let fixed = ["mode", "guard.mode", "cache.enabled"];
     let mut known: Vec<_> = rows.iter().map(|row| row.key).collect();
     known.retain(|key| !fixed.contains(key));
     known.push("watch");
