@@ -305,7 +305,8 @@ async fn list(count: i64, times: usize) -> anyhow::Result<()> {
     let one = async |time| {
         let (organization, group) = (OrganizationId(1), GroupId(1000));
         reader.group_at(organization, group, time).await?;
-        let joined = reader.joined(organization, group, &Filter::default(), time);
+        let all = Filter::default();
+        let joined = reader.joined(organization, group, &all, time);
         Ok(joined.await?.0.len())
     };
     for (when, time) in [("now", time(count)?), ("half-way", middle)] {

@@ -62,7 +62,7 @@ pub(super) fn login(next: &str, wrong: Option<&str>) -> Markup {
                     button type="submit" { "Log in" }
                 }
                 p.hint {
-                    "The token was printed when this gateway first started, and is kept in "
+                    "The token was made when this gateway first started, and is kept in "
                     code { "tollgate.token" } " beside its key."
                 }
             }

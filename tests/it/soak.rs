@@ -173,8 +173,8 @@ async fn through_faults_of_all_kinds_no_event_is_lost_and_nothing_grows() {
         let outcome = &*events[id].outcome;
         assert!(["applied", "unknown"].contains(&outcome), "{id}: {outcome}");
     }
-    let told = told.lock().unwrap();
-    for (id, named) in &*told {
+    let told = std::mem::take(&mut *told.lock().unwrap());
+    for (id, named) in &told {
         assert!(
             !named || events.contains_key(id),
             "{id} was told of its event"
