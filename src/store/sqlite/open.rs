@@ -261,7 +261,7 @@ fn refused(path: &Path, error: sqlx::Error) -> StoreError {
         Some(11) => ("is a damaged database", ""),
         Some(8) => ("may not be written by this user: ", ADVICE),
         Some(14) => (
-            "cannot be opened for writing. Its directory must be one that this user may write, on a file system that is not mounted for reading alone: ",
+            "cannot be opened by this user, or its directory cannot be written, or its file system is mounted for reading alone: ",
             ADVICE,
         ),
         Some(5 | 6) => ("is held by another process", ""),
