@@ -305,8 +305,9 @@ async fn list(count: i64, times: usize) -> anyhow::Result<()> {
     let one = async |time| {
         let (organization, group) = (OrganizationId(1), GroupId(1000));
         reader.group_at(organization, group, time).await?;
-        let joined = reader.joined(organization, group, &Filter::default(), time);
-        Ok(joined.await?.0.len())
+        let all = Filter::default();
+        let (joined, _) = reader.joined(organization, group, &all, time).await?;
+        Ok(joined.len())
     };
     for (when, time) in [("now", time(count)?), ("half-way", middle)] {
         let name = format!("200 groups of organization 1, {when}");
