@@ -306,8 +306,8 @@ async fn list(count: i64, times: usize) -> anyhow::Result<()> {
         let (organization, group) = (OrganizationId(1), GroupId(1000));
         reader.group_at(organization, group, time).await?;
         let all = Filter::default();
-        let joined = reader.joined(organization, group, &all, time);
-        Ok(joined.await?.0.len())
+        let (joined, _) = reader.joined(organization, group, &all, time).await?;
+        Ok(joined.len())
     };
     for (when, time) in [("now", time(count)?), ("half-way", middle)] {
         let name = format!("200 groups of organization 1, {when}");

@@ -110,7 +110,7 @@ const DISORDER: &str = r#"
     SELECT seq, organization_id, changes ->> '$[0].group_id' FROM audit_events
     WHERE action = 'membership.change';
     UPDATE audit_events SET
-        completed_at = strftime('%Y-%m-%dT%H:%M:%S.080Z', 1700000000 + (seq + seq * 7919 % 40) * 6, 'unixepoch'),
+        completed_at = strftime('%Y-%m-%dT%H:%M:%S.080Z', 1700000000 + (seq + seq * 17 % 40) * 6, 'unixepoch'),
         organization_id = iif(seq % 11 = 0, NULL, organization_id),
         before = iif(seq % 5 < 2, NULL, json_set(before, '$.name', 'Before ' || seq)),
         after = iif(seq % 3 = 0 OR action = 'group.delete', NULL, json_set(after, '$.name', 'After ' || seq)),
