@@ -8,8 +8,9 @@ use serde_json::json;
 use sqlx::Row as _;
 use sqlx::sqlite::SqliteRow;
 
+use super::Reader;
 use super::past::OUT_OF_ORDER;
-use super::{Reader, query};
+use super::query::{self, Part};
 use crate::clock::rfc3339;
 use crate::domain::action::Outcome;
 use crate::domain::event::Actor;
@@ -62,7 +63,8 @@ impl Reader {
                 outcome: Some(outcome.as_str().to_owned()),
                 ..filter.clone()
             };
-            numbers.extend(query::numbers(&mut connection, &filter, before, LOOKED_AT).await?);
+            let part = Part::of(before, LOOKED_AT);
+            numbers.extend(query::numbers(&mut connection, &filter, part).await?);
         }
         numbers.sort_unstable_by(|one, other| other.cmp(one));
         let looked_at_all = numbers.len() < LOOKED_AT as usize;

@@ -12,8 +12,8 @@ use serde_json::json;
 use sqlx::{QueryBuilder, Sqlite, SqliteConnection};
 
 pub(super) use self::arm::WHO;
-pub(super) use self::walk::ALL_ACTIONS;
-use self::walk::{OUTCOMES, Part, walk};
+pub(super) use self::walk::Part;
+use self::walk::{OUTCOMES, walk};
 use crate::domain::row::COLUMNS;
 use crate::store::StoreError;
 use crate::store::filter::{Cursor, Filter};
@@ -46,19 +46,20 @@ pub(super) static NEXT: LazyLock<String> = LazyLock::new(|| {
 /// that is known. Its group's number is the column `number`.
 pub(super) static NEWEST: LazyLock<String> = LazyLock::new(|| {
     let newest = |table| {
+        let kinds = kinds(table, "organization");
         format!(
-            "SELECT max((
-                 SELECT e.seq FROM {table} e INDEXED BY {table}_by_group
-                 WHERE e.group_id = number AND e.organization_id IS organization
-                     AND e.action = actions.value AND e.outcome = outcomes.value AND e.seq <= ?3
-                 ORDER BY e.seq DESC LIMIT 1))
-             FROM actions CROSS JOIN outcomes"
+            "coalesce((
+                 WITH RECURSIVE {kinds}
+                 SELECT max((
+                     SELECT e.seq FROM {table} e INDEXED BY {table}_by_group
+                     WHERE e.group_id = number AND e.organization_id IS organization
+                         AND e.action = kinds.action AND e.outcome = outcomes.value AND e.seq <= ?3
+                     ORDER BY e.seq DESC LIMIT 1))
+                 FROM kinds CROSS JOIN outcomes), 0)"
         )
     };
     format!(
-        "WITH RECURSIVE
-         actions (value) AS MATERIALIZED ({ALL_ACTIONS}),
-         {OUTCOMES},
+        "WITH {OUTCOMES},
          asked (number) AS (SELECT value FROM json_each(?1)),
          places (number, organization) AS (
              SELECT number, ?2 FROM asked
@@ -68,11 +69,7 @@ pub(super) static NEWEST: LazyLock<String> = LazyLock::new(|| {
                  OR EXISTS (SELECT 1 FROM audit_several WHERE group_id = number AND organization_id IS NULL)
          ),
          newest (number, seq) AS MATERIALIZED (
-             SELECT number, max(
-                 coalesce(({}), 0),
-                 CASE WHEN EXISTS (SELECT 1 FROM audit_several WHERE group_id = number)
-                     THEN coalesce(({}), 0) ELSE 0 END)
-             FROM places
+             SELECT number, max({}, {}) FROM places
          )
          SELECT {}, newest.number AS number FROM newest CROSS JOIN audit_events e ON e.seq = newest.seq {JOIN}",
         newest("audit_events"),
@@ -88,6 +85,20 @@ static SELECTED: LazyLock<String> = LazyLock::new(|| {
     format!("e.seq, {columns}e.salt, e.prev_hash, e.hash, i.user_id, i.email, i.name")
 });
 
+/// The kinds of events of the group `number` and an organization that stand in a table, from one to the next by
+/// index: a table `kinds`, for a `WITH RECURSIVE`.
+pub(super) fn kinds(table: &str, organization: &str) -> String {
+    let least = format!(
+        "SELECT min(action) FROM {table} INDEXED BY {table}_by_group
+         WHERE group_id = number AND organization_id IS {organization}"
+    );
+    format!(
+        "kinds (action) AS (
+             {least} UNION ALL SELECT ({least} AND action > kinds.action) FROM kinds WHERE kinds.action IS NOT NULL
+         )"
+    )
+}
+
 /// The rows from `cursor` on that match, whatever text they hold.
 pub(super) async fn page(
     connection: &mut SqliteConnection,
@@ -95,16 +106,7 @@ pub(super) async fn page(
     cursor: Cursor,
     limit: u32,
 ) -> Result<QueryBuilder<Sqlite>, StoreError> {
-    let mut query = walk(
-        connection,
-        filter,
-        Part {
-            cursor,
-            limit,
-            reach: i64::MAX,
-        },
-    )
-    .await?;
+    let mut query = walk(connection, filter, Part::of(cursor, limit)).await?;
     let order = cursor.order();
     query.push(format_args!(
         " SELECT {} FROM page CROSS JOIN audit_events e ON e.seq = page.seq {JOIN} ORDER BY page.seq {order}",
@@ -113,18 +115,30 @@ pub(super) async fn page(
     Ok(query)
 }
 
-/// The numbers of many of those rows.
+/// The numbers of those rows.
+pub(super) async fn numbers(
+    connection: &mut SqliteConnection,
+    filter: &Filter,
+    part: Part,
+) -> Result<Vec<i64>, StoreError> {
+    let mut query = walk(connection, filter, part).await?;
+    let order = part.cursor.order();
+    query.push(format_args!(" SELECT seq FROM page ORDER BY seq {order}"));
+    let numbers = query.build_query_scalar().fetch_all(connection).await?;
+    Ok(numbers)
+}
+
+/// The same of thousands of rows, where most rows may match.
 ///
 /// Each kind of event is walked along by itself, as far as the limit, and there are forty: a page of fifty throws away
 /// little of what they give, one of thousands nearly all. So it looks at the nearest rows first, and further only where
 /// too few of those match.
-pub(super) async fn numbers(
+pub(super) async fn many_numbers(
     connection: &mut SqliteConnection,
     filter: &Filter,
     cursor: Cursor,
     limit: u32,
 ) -> Result<Vec<i64>, StoreError> {
-    let order = cursor.order();
     let cursor = match cursor {
         // The table may end long before.
         Cursor::Before(seq) => {
@@ -135,24 +149,16 @@ pub(super) async fn numbers(
         }
         Cursor::After(_) => cursor,
     };
-    let mut numbers = Vec::new();
-    for reach in [i64::from(limit) * NEAR, i64::MAX] {
-        let part = Part {
-            cursor,
-            limit,
-            reach,
-        };
-        let mut query = walk(connection, filter, part).await?;
-        query.push(format_args!(" SELECT seq FROM page ORDER BY seq {order}"));
-        numbers = query
-            .build_query_scalar()
-            .fetch_all(&mut *connection)
-            .await?;
-        if numbers.len() >= limit as usize {
-            break;
-        }
+    let near = Part {
+        cursor,
+        limit,
+        reach: i64::from(limit) * NEAR,
+    };
+    let found = numbers(connection, filter, near).await?;
+    if found.len() >= limit as usize {
+        return Ok(found);
     }
-    Ok(numbers)
+    numbers(connection, filter, Part::of(cursor, limit)).await
 }
 
 // How many times as many rows as are wanted are near: a filter that lets every fourth through finds enough in them.

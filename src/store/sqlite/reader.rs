@@ -127,7 +127,8 @@ impl Reader {
             .await
             .map_err(|_| StoreError::Closed)?;
         let mut connection = self.pool.acquire().await?;
-        let numbers = query::numbers(&mut connection, filter, cursor, Filter::LOOKED_AT).await?;
+        let numbers =
+            query::many_numbers(&mut connection, filter, cursor, Filter::LOOKED_AT).await?;
         let more = limit.saturating_add(1);
         let mut query = query::holding(&numbers, text, cursor, more);
         let (events, more) = some(query.build().fetch(&mut *connection), limit).await?;

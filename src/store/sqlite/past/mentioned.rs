@@ -2,14 +2,16 @@
 //!
 //! From one number to the next by index, however many rows each has, and only as far as somebody asks. A number
 //! that was only asked for is none: something must have been done to the group, or have found it. What was done
-//! stands in the index, where each kind of event is asked for by itself; what found it, in the rows.
+//! stands in the index, where each kind of event of the group is asked for by itself; what found it, in the rows.
+
+use std::sync::LazyLock;
 
 use sqlx::AssertSqlSafe;
 
 use crate::domain::ids::{GroupId, OrganizationId};
 use crate::store::StoreError;
 use crate::store::sqlite::Reader;
-use crate::store::sqlite::query::ALL_ACTIONS;
+use crate::store::sqlite::query::kinds;
 
 /// In how many events of a number it is looked for one that found a group.
 const FIRST: u32 = 100;
@@ -22,17 +24,63 @@ pub(in crate::store::sqlite) struct Mentioned {
     pub(super) is_ours: bool,
 }
 
-// Whether the group `number` is of the organization `?1`. It asks for `actions`.
-const IS_OURS: &str = "(
-    EXISTS (SELECT 1 FROM known_groups WHERE group_id = number AND organization_id = ?1)
-    OR EXISTS (
-        SELECT 1 FROM actions CROSS JOIN audit_events e
-        WHERE e.group_id = number AND e.organization_id = ?1
-            AND e.action = actions.value AND e.outcome IN ('applied', 'partial'))
-    OR EXISTS (
-        SELECT 1 FROM actions CROSS JOIN audit_several e
-        WHERE e.group_id = number AND e.organization_id = ?1
-            AND e.action = actions.value AND e.outcome IN ('applied', 'partial')))";
+/// Whether the group `number` is of the organization `?1`.
+static IS_OURS: LazyLock<String> = LazyLock::new(|| {
+    let changed = |table| {
+        let kinds = kinds(table, "?1");
+        format!(
+            "EXISTS (
+                 WITH RECURSIVE {kinds}
+                 SELECT 1 FROM kinds CROSS JOIN {table} e INDEXED BY {table}_by_group
+                 WHERE e.group_id = number AND e.organization_id = ?1
+                     AND e.action = kinds.action AND e.outcome IN ('applied', 'partial'))"
+        )
+    };
+    format!(
+        "(EXISTS (SELECT 1 FROM known_groups WHERE group_id = number AND organization_id = ?1)
+          OR {} OR {})",
+        changed("audit_events"),
+        changed("audit_several"),
+    )
+});
+
+/// All that is mentioned.
+static MENTIONED: LazyLock<String> = LazyLock::new(|| {
+    let is_ours = &*IS_OURS;
+    let of = |table, numbers| {
+        format!(
+            "{numbers} (number) AS (
+                 SELECT min(group_id) FROM {table} WHERE group_id > ?2
+                 UNION ALL
+                 SELECT (SELECT min(group_id) FROM {table} WHERE group_id > number)
+                 FROM {numbers} WHERE number IS NOT NULL
+             )"
+        )
+    };
+    format!(
+        "WITH RECURSIVE {}, {},
+         numbers (number) AS (
+             SELECT number FROM alone WHERE EXISTS (
+                 SELECT 1 FROM audit_events WHERE group_id = number AND organization_id = ?1)
+             UNION
+             SELECT number FROM several WHERE EXISTS (
+                 SELECT 1 FROM audit_several WHERE group_id = number AND organization_id = ?1)
+             UNION
+             SELECT group_id FROM known_groups WHERE group_id > ?2 AND organization_id = ?1
+             ORDER BY 1
+         )
+         SELECT number, {is_ours} FROM numbers WHERE {is_ours}
+             OR EXISTS (SELECT 1 FROM audit_several WHERE group_id = number AND organization_id = ?1)
+             OR EXISTS (
+                 SELECT 1 FROM (
+                     SELECT before FROM audit_events
+                     WHERE group_id = number AND organization_id = ?1 LIMIT {FIRST})
+                 WHERE before IS NOT NULL)
+         ORDER BY number LIMIT ?3",
+        of("audit_events", "alone"),
+        of("audit_several", "several"),
+    )
+});
 
 // === impl Reader ===
 
@@ -44,39 +92,7 @@ impl Reader {
         last: Option<GroupId>,
         limit: usize,
     ) -> Result<Vec<Mentioned>, StoreError> {
-        let sql = format!(
-            "WITH RECURSIVE
-             actions (value) AS MATERIALIZED ({ALL_ACTIONS}),
-             alone (number) AS (
-                 SELECT min(group_id) FROM audit_events WHERE group_id > ?2
-                 UNION ALL
-                 SELECT (SELECT min(group_id) FROM audit_events WHERE group_id > number)
-                 FROM alone WHERE number IS NOT NULL
-             ),
-             several (number) AS (
-                 SELECT min(group_id) FROM audit_several WHERE group_id > ?2
-                 UNION ALL
-                 SELECT (SELECT min(group_id) FROM audit_several WHERE group_id > number)
-                 FROM several WHERE number IS NOT NULL
-             ),
-             numbers (number) AS (
-                 SELECT number FROM alone WHERE number IS NOT NULL
-                 UNION SELECT number FROM several WHERE number IS NOT NULL
-                 UNION SELECT group_id FROM known_groups WHERE group_id > ?2 AND organization_id = ?1
-                 ORDER BY 1
-             ),
-             told (number, is_ours) AS (SELECT number, {IS_OURS} FROM numbers)
-             SELECT number, is_ours FROM told WHERE is_ours
-                 OR EXISTS (
-                     SELECT 1 FROM audit_several WHERE group_id = number AND organization_id = ?1)
-                 OR EXISTS (
-                     SELECT 1 FROM (
-                         SELECT before FROM audit_events
-                         WHERE group_id = number AND organization_id = ?1 LIMIT {FIRST})
-                     WHERE before IS NOT NULL)
-             ORDER BY number LIMIT ?3",
-        );
-        let groups: Vec<(i64, bool)> = sqlx::query_as(AssertSqlSafe(sql))
+        let groups: Vec<(i64, bool)> = sqlx::query_as(MENTIONED.as_str())
             .bind(organization.0)
             .bind(last.map_or(i64::MIN, |id| id.0))
             .bind(i64::try_from(limit).unwrap_or(i64::MAX))
@@ -96,10 +112,8 @@ impl Reader {
         id: GroupId,
     ) -> Result<Mentioned, StoreError> {
         let sql = format!(
-            "WITH RECURSIVE
-             actions (value) AS MATERIALIZED ({ALL_ACTIONS}),
-             numbers (number) AS (VALUES (?2))
-             SELECT {IS_OURS} FROM numbers",
+            "WITH numbers (number) AS (VALUES (?2)) SELECT {} FROM numbers",
+            *IS_OURS
         );
         let is_ours = sqlx::query_scalar(AssertSqlSafe(sql))
             .bind(organization.0)

@@ -25,7 +25,7 @@ use crate::store::sqlite::actor::{Identifier, resolve};
 
 // The values of columns that a filter leaves open. From one action to the next by the index, however many
 // rows each has.
-pub(in crate::store::sqlite) const ALL_ACTIONS: &str = "SELECT min(action) FROM audit_events
+const ALL_ACTIONS: &str = "SELECT min(action) FROM audit_events
     UNION ALL
     SELECT (SELECT min(action) FROM audit_events WHERE action > value) FROM actions WHERE value IS NOT NULL";
 const THESE_ACTIONS: &str = "SELECT value FROM json_each(";
@@ -35,13 +35,26 @@ pub(super) const OUTCOMES: &str = "outcomes (value) AS (
 
 /// What part of the rows that match is wanted.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Part {
+pub(in crate::store::sqlite) struct Part {
     /// From where on.
     pub(super) cursor: Cursor,
     /// How many.
     pub(super) limit: u32,
     /// No further from the cursor than so many rows of the whole trail.
     pub(super) reach: i64,
+}
+
+// === impl Part ===
+
+impl Part {
+    /// As many as are wanted, however far away.
+    pub(in crate::store::sqlite) fn of(cursor: Cursor, limit: u32) -> Self {
+        Self {
+            cursor,
+            limit,
+            reach: i64::MAX,
+        }
+    }
 }
 
 /// Everything up to the table `page` of numbers.

@@ -680,7 +680,9 @@ async fn many_numbers_are_those_of_the_page_wherever_they_lie() {
         for cursor in cursors.into_iter().flatten().chain(ends) {
             let page = reader.next_events(filter, cursor, 20).await.unwrap();
             let page: Vec<i64> = page.events.iter().map(|event| event.seq).collect();
-            let numbers = query::numbers(&mut raw, filter, cursor, 20).await.unwrap();
+            let numbers = query::many_numbers(&mut raw, filter, cursor, 20)
+                .await
+                .unwrap();
             assert_eq!(numbers, page, "{filter:?} {cursor:?}");
         }
     }
