@@ -118,7 +118,8 @@ async fn a_database_that_may_only_be_read_is_told_at_the_start() {
     let (folder, ended) = folder.start().await.stop().await;
     assert!(ended.success());
     disk.mount(&["-o", "remount,ro"]);
-    let told = folder.does_not_start();
+    let (told, code) = folder.start_in_vain();
+    assert_eq!(code, Some(1), "{told}");
     assert!(
         told.contains("tollgate.db") && told.contains("mounted for reading alone"),
         "{told}"

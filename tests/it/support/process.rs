@@ -188,20 +188,6 @@ impl Folder {
         )
     }
 
-    /// Why a gateway does not start here.
-    pub(crate) fn does_not_start(&self) -> String {
-        let ran = Command::new(env!("CARGO_BIN_EXE_tollgate"))
-            .arg("serve")
-            .env_clear()
-            .envs(self.variables.iter().cloned())
-            .current_dir(self.path())
-            .output()
-            .expect("the binary starts");
-        let told = String::from_utf8_lossy(&ran.stderr).into_owned();
-        assert_eq!(ran.status.code(), Some(1), "{told}");
-        told
-    }
-
     /// What a walk along the chain finds.
     pub(crate) async fn verify(&self) -> Verdict {
         let verdict = self.reader().await.verify().await;
