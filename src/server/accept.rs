@@ -146,10 +146,7 @@ impl Server {
                     requests: Arc::clone(&requests),
                 };
                 let connection = pin!(builder.serve_connection(stream, service));
-                tokio::select! {
-                    () = drain::serve(connection, &requests, &stop, since) => {}
-                    () = cut.cancelled() => {}
-                }
+                drain::serve(connection, &requests, &stop, &cut, since).await;
             });
         }
         drop(listener);
