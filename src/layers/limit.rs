@@ -15,10 +15,8 @@ use http_body::Body as _;
 use pin_project_lite::pin_project;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tower::{Layer, Service};
-use tower_http::timeout::TimeoutBody;
 
 use super::{Answer, Received};
-use crate::body::Body;
 use crate::error::ProxyError;
 use crate::live::Live;
 
@@ -80,9 +78,7 @@ where
         };
         if !received.request.body().is_end_stream() {
             let timeout = **self.layer.body_timeout.read();
-            received.request = received
-                .request
-                .map(|body| Body::boxed(TimeoutBody::new(timeout, body)));
+            received.request.body_mut().bound_pauses(timeout);
         }
         Either::Left(Admitted {
             answer: self.inner.call(received),
@@ -105,11 +101,11 @@ impl<F: Future<Output = Result<Answer, ProxyError>>> Future for Admitted<F> {
 
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
         let this = self.project();
-        let answer = ready!(this.answer.poll(cx))?;
-        Poll::Ready(Ok(match this.permit.take() {
-            Some(permit) => answer.map(|body| body.holding(permit)),
-            None => answer,
-        }))
+        let mut answer = ready!(this.answer.poll(cx))?;
+        if let Some(permit) = this.permit.take() {
+            answer.body_mut().hold(permit);
+        }
+        Poll::Ready(Ok(answer))
     }
 }
 
@@ -121,6 +117,7 @@ mod tests {
     use tower_test::mock::Spawn;
 
     use super::*;
+    use crate::body::Body;
     use crate::layers::testing;
 
     fn request() -> Received {
