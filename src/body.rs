@@ -15,8 +15,9 @@ use http_body::{Body as _, Frame, SizeHint};
 use http_body_util::BodyExt as _;
 use http_body_util::combinators::UnsyncBoxBody;
 use hyper::body::Incoming;
-use tokio::sync::OwnedSemaphorePermit;
 use tokio::time::{Duration, Instant, Sleep, sleep, timeout_at};
+
+use crate::slots::Slot;
 
 /// What went wrong below, for those who only pass it on.
 pub type BoxError = Box<dyn std::error::Error + Send + Sync>;
@@ -26,7 +27,7 @@ pub struct Body {
     kind: Kind,
     sent: u64,
     pauses: Option<Pauses>,
-    permit: Option<OwnedSemaphorePermit>,
+    slot: Option<Slot>,
     on_end: Option<Box<dyn OnEnd>>,
 }
 
@@ -105,7 +106,7 @@ impl Body {
             kind,
             sent: 0,
             pauses: None,
-            permit: None,
+            slot: None,
             on_end: None,
         }
     }
@@ -119,8 +120,8 @@ impl Body {
     }
 
     /// Keeps a slot of the limits taken until this body has ended.
-    pub fn hold(&mut self, permit: OwnedSemaphorePermit) {
-        self.permit = Some(permit);
+    pub fn hold(&mut self, slot: Slot) {
+        self.slot = Some(slot);
     }
 
     /// Tells `on_end` once, when this body has ended or is dropped.
@@ -193,7 +194,7 @@ impl Body {
     }
 
     fn end(&mut self, complete: bool) {
-        self.permit = None;
+        self.slot = None;
         if let Some(on_end) = self.on_end.take() {
             on_end.ended(End {
                 bytes: self.sent,

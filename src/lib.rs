@@ -41,6 +41,7 @@ pub mod server;
 mod shelf;
 pub mod shutdown;
 pub mod simulator;
+pub mod slots;
 pub mod stack;
 pub mod store;
 pub mod telemetry;

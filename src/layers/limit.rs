@@ -6,24 +6,23 @@
 
 use std::future::Future;
 use std::pin::Pin;
-use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
 use futures_util::future::{Either, Ready, ready as at_once};
 use http_body::Body as _;
 use pin_project_lite::pin_project;
-use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tower::{Layer, Service};
 
 use super::{Answer, Received};
 use crate::error::ProxyError;
 use crate::live::Live;
+use crate::slots::{Slot, Slots};
 
 /// Makes [`Limit`].
 #[derive(Clone, Debug)]
 pub struct LimitLayer {
-    slots: Arc<Semaphore>,
+    slots: Slots,
     body_timeout: Live<Duration>,
 }
 
@@ -41,7 +40,7 @@ impl LimitLayer {
     #[must_use]
     pub fn new(max_in_flight: usize, body_timeout: impl Into<Live<Duration>>) -> Self {
         Self {
-            slots: Arc::new(Semaphore::new(max_in_flight)),
+            slots: Slots::new(max_in_flight),
             body_timeout: body_timeout.into(),
         }
     }
@@ -73,7 +72,7 @@ where
     }
 
     fn call(&mut self, mut received: Received) -> Self::Future {
-        let Ok(permit) = Arc::clone(&self.layer.slots).try_acquire_owned() else {
+        let Some(slot) = self.layer.slots.take() else {
             return Either::Right(at_once(Err(ProxyError::Overloaded)));
         };
         if !received.request.body().is_end_stream() {
@@ -82,7 +81,7 @@ where
         }
         Either::Left(Admitted {
             answer: self.inner.call(received),
-            permit: Some(permit),
+            slot: Some(slot),
         })
     }
 }
@@ -92,7 +91,7 @@ pin_project! {
     pub struct Admitted<F> {
         #[pin]
         answer: F,
-        permit: Option<OwnedSemaphorePermit>,
+        slot: Option<Slot>,
     }
 }
 
@@ -102,8 +101,8 @@ impl<F: Future<Output = Result<Answer, ProxyError>>> Future for Admitted<F> {
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
         let this = self.project();
         let mut answer = ready!(this.answer.poll(cx))?;
-        if let Some(permit) = this.permit.take() {
-            answer.body_mut().hold(permit);
+        if let Some(slot) = this.slot.take() {
+            answer.body_mut().hold(slot);
         }
         Poll::Ready(Ok(answer))
     }
