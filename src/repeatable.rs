@@ -1,37 +1,36 @@
-//! Marks on a request: that it may be sent twice, because it changes nothing and uses nothing up; and who
-//! is told when it is.
+//! A mark on a request: that it may be sent twice, because it changes nothing and uses nothing up.
 //!
-//! Only `forward` knows the first, since it still sees what the request asks for, and only `upstream` acts
-//! on it; without the mark nothing is ever sent again.
+//! Only `forward` sets it, since it still sees what the request asks for, and only `upstream` acts on it; without
+//! the mark nothing is ever sent again.
 
 use std::fmt;
 use std::sync::Arc;
 
-/// It may be sent twice. An extension of the request.
-#[derive(Clone, Copy, Debug)]
-pub struct Repeatable;
+use http::Request;
 
-/// Who counts what is sent is told before it is sent again: upstream may have counted both. An extension of
-/// the request.
+use crate::body::Body;
+
+/// It may be sent twice, and this is how to get it once more. An extension of the request.
 #[derive(Clone)]
-pub struct OnResend(Arc<dyn Fn() + Send + Sync>);
+pub struct Repeatable(Arc<dyn Fn() -> Option<Request<Body>> + Send + Sync>);
 
-// === impl OnResend ===
+// === impl Repeatable ===
 
-impl OnResend {
-    /// Calls `tell` before the request is sent again.
-    pub fn new(tell: impl Fn() + Send + Sync + 'static) -> Self {
-        Self(Arc::new(tell))
+impl Repeatable {
+    /// `again` makes the same request, and tells whom it concerns that it is sent again.
+    pub fn new(again: impl Fn() -> Option<Request<Body>> + Send + Sync + 'static) -> Self {
+        Self(Arc::new(again))
     }
 
-    /// It is sent again now.
-    pub fn tell(&self) {
-        (self.0)();
+    /// The same request, which is sent again now.
+    #[must_use]
+    pub fn again(&self) -> Option<Request<Body>> {
+        (self.0)()
     }
 }
 
-impl fmt::Debug for OnResend {
+impl fmt::Debug for Repeatable {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("OnResend")
+        f.write_str("Repeatable")
     }
 }

@@ -21,6 +21,7 @@ use pin_project_lite::pin_project;
 use smallvec::SmallVec;
 use tower::{Layer, Service};
 
+use super::spare::Spare;
 use super::{Answer, Call, hop_by_hop};
 use crate::body::Body;
 use crate::error::ProxyError;
@@ -43,6 +44,9 @@ pub struct Destination {
 #[derive(Clone, Debug)]
 pub struct ForwardLayer {
     to: Destination,
+    /// Its name, where it is told by a header. With TLS that is settled only when the connection is there: HTTP/2 has
+    /// it in `:authority`, for HTTP/1.1 the client writes it, which takes a while.
+    host: Option<HeaderValue>,
     proto: HeaderValue,
 }
 
@@ -59,20 +63,37 @@ impl ForwardLayer {
     /// `proto` is how callers reach us, `http` or `https`.
     #[must_use]
     pub fn new(to: Destination, proto: &'static str) -> Self {
+        let host = match to.authority.port_u16() {
+            None | Some(80) => to.authority.host(),
+            Some(_) => to.authority.as_str(),
+        };
+        let host = HeaderValue::from_str(host).ok();
         Self {
+            host: host.filter(|_| to.scheme == Scheme::HTTP),
             to,
             proto: HeaderValue::from_static(proto),
         }
     }
 
-    fn rewrite(&self, call: Call) -> Result<Request<Body>, ProxyError> {
-        let is_repeatable = call.is_repeatable();
+    fn rewrite(self: &Arc<Self>, mut call: Call) -> Result<Request<Body>, ProxyError> {
+        let spare = call.request.extensions_mut().remove::<Spare>();
+        let spare = spare.or_else(|| Spare::of(&call, || None));
         let mut request = call.request;
-        if is_repeatable {
-            request.extensions_mut().insert(Repeatable);
+        if let Some(spare) = spare {
+            let layer = Arc::clone(self);
+            let again = move || {
+                spare.tell();
+                layer.rewrite(spare.call()).ok()
+            };
+            request.extensions_mut().insert(Repeatable::new(again));
         }
         let via = via(request.version());
-        let host = request.headers_mut().remove(HOST).or_else(|| {
+        let headers = request.headers_mut();
+        let received = match &self.host {
+            Some(host) => headers.insert(HOST, host.clone()),
+            None => headers.remove(HOST),
+        };
+        let host = received.or_else(|| {
             let authority = request.uri().authority()?;
             HeaderValue::from_str(authority.as_str()).ok()
         });
@@ -210,9 +231,17 @@ mod tests {
     use crate::layers::testing;
 
     async fn passed(request: Request<Body>, answer: Answer) -> (Request<Body>, Answer) {
+        passed_to(Scheme::HTTPS, request, answer).await
+    }
+
+    async fn passed_to(
+        scheme: Scheme,
+        request: Request<Body>,
+        answer: Answer,
+    ) -> (Request<Body>, Answer) {
         let (inner, mut upstream) = testing::mock();
         let to = Destination {
-            scheme: Scheme::HTTPS,
+            scheme,
             authority: Authority::from_static("api.track.toggl.com"),
         };
         let mut service = Spawn::new(ForwardLayer::new(to, "http").layer(inner));
@@ -237,6 +266,21 @@ mod tests {
             !sent.headers().contains_key(HOST),
             "the client sets it from the address"
         );
+    }
+
+    #[tokio::test]
+    async fn without_tls_upstream_is_named_by_the_header_that_named_us() {
+        for (target, host) in [("/", Some("gate:8080")), ("http://gate:8080/", None)] {
+            let mut request = Request::get(target);
+            if let Some(host) = host {
+                request = request.header("host", host);
+            }
+            let request = request.body(Body::empty()).unwrap();
+            let answer = Response::new(Body::empty());
+            let (sent, _) = passed_to(Scheme::HTTP, request, answer).await;
+            assert_eq!(sent.headers()[HOST], "api.track.toggl.com");
+            assert_eq!(sent.headers()[FORWARDED_HOST], "gate:8080");
+        }
     }
 
     #[test]

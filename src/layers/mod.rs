@@ -16,6 +16,7 @@ pub mod observe;
 pub mod pace;
 pub mod quota;
 pub mod rescue;
+mod spare;
 #[cfg(test)]
 pub mod testing;
 

@@ -188,7 +188,8 @@ where
 {
     type Response = Response<Answering>;
     type Error = Infallible;
-    type Future = Answered<Either<Either<S::Future, Oneshot<S, Request<Body>>>, Refused>>;
+    // What waits is on the heap: it is large, seldom, and no other answer need carry room for it.
+    type Future = Answered<Either<Either<S::Future, Waiting<S>>, Refused>>;
 
     fn call(&self, request: Request<Incoming>) -> Self::Future {
         let under_way = Some(self.requests.begin());
@@ -203,12 +204,14 @@ where
         let answer = if service.poll_ready(&mut nobody).is_ready() {
             Either::Left(service.call(request))
         } else {
-            Either::Right(service.clone().oneshot(request))
+            Either::Right(Box::pin(service.clone().oneshot(request)))
         };
         let answer = Either::Left(answer);
         Answered { answer, under_way }
     }
 }
+
+type Waiting<S> = Pin<Box<Oneshot<S, Request<Body>>>>;
 
 type Refused = Ready<Result<Response<Body>, Infallible>>;
 

@@ -1,9 +1,8 @@
 //! Sends one request and waits for the head of its answer.
 //!
 //! **Guarantee**: an error says whether upstream may have seen the request ([`ProxyError::outcome`]).
-//! A [`Repeatable`] request without a body is sent once more if its connection died under it, as
-//! connections do that were idle for too long, and its [`OnResend`] is told; a change never is. A body that stops coming is cut off
-//! after `upstream.request_timeout`.
+//! A [`Repeatable`] request is sent once more if its connection died under it, as connections do that were idle
+//! for too long; a change never is. A body that stops coming is cut off after `upstream.request_timeout`.
 
 use std::future::Future;
 use std::path::Path;
@@ -12,8 +11,7 @@ use std::sync::Arc;
 use std::task::{Context, Poll};
 use std::time::Duration;
 
-use http::{HeaderMap, Method, Request, Response, Uri};
-use http_body::Body as _;
+use http::{Request, Response};
 use hyper::body::Incoming;
 use hyper_rustls::HttpsConnector;
 use hyper_util::client::legacy::Client;
@@ -27,7 +25,7 @@ use super::health::Health;
 use crate::body::Body;
 use crate::error::ProxyError;
 use crate::metrics::Metrics;
-use crate::repeatable::{OnResend, Repeatable};
+use crate::repeatable::Repeatable;
 use crate::traces::Traces;
 
 /// See the [module](self). Cloning shares the pool.
@@ -90,15 +88,18 @@ impl Upstream {
 
 impl Inner {
     // What is sent is sent at once, so that no future carries a request along.
-    fn send(self: Arc<Self>, request: Request<Body>) -> impl Future<Output = Answered> {
-        let again = Again::of(&request);
+    fn send(self: Arc<Self>, mut request: Request<Body>) -> impl Future<Output = Answered> {
+        let repeatable = request.extensions_mut().remove::<Repeatable>();
         let first = Arc::clone(&self).send_once(request, 0);
         async move {
-            match (first.await, again) {
-                (Err(ProxyError::ConnectionLost(_)), Some(again)) => {
-                    self.send_once(again.request(), 1).await
-                }
-                (result, _) => result,
+            let result = first.await;
+            let again = match (&result, repeatable) {
+                (Err(ProxyError::ConnectionLost(_)), Some(repeatable)) => repeatable.again(),
+                _ => None,
+            };
+            match again {
+                Some(again) => self.send_once(again, 1).await,
+                None => result,
             }
         }
     }
@@ -146,42 +147,6 @@ fn kind(error: &ProxyError) -> &'static str {
         ProxyError::ConnectFailed(_) => "connect",
         ProxyError::Timeout(_) => "timeout",
         _ => "connection_lost",
-    }
-}
-
-/// What it takes to send a request once more, and who is told then.
-struct Again {
-    method: Method,
-    uri: Uri,
-    headers: HeaderMap,
-    on_resend: Option<OnResend>,
-}
-
-// === impl Again ===
-
-impl Again {
-    // In a box, as what is carried along and seldom needed.
-    fn of(request: &Request<Body>) -> Option<Box<Self>> {
-        let is_repeatable = request.extensions().get::<Repeatable>().is_some();
-        (is_repeatable && request.body().is_end_stream()).then(|| {
-            Box::new(Self {
-                method: request.method().clone(),
-                uri: request.uri().clone(),
-                headers: request.headers().clone(),
-                on_resend: request.extensions().get().cloned(),
-            })
-        })
-    }
-
-    fn request(self) -> Request<Body> {
-        if let Some(on_resend) = self.on_resend {
-            on_resend.tell();
-        }
-        let mut request = Request::new(Body::empty());
-        *request.method_mut() = self.method;
-        *request.uri_mut() = self.uri;
-        *request.headers_mut() = self.headers;
-        request
     }
 }
 

@@ -7,10 +7,10 @@ use std::time::Duration;
 use futures_util::future::Either;
 use http::header::CACHE_CONTROL;
 use http::{HeaderMap, Method, StatusCode};
-use http_body::Body as _;
 use tokio::time::{Instant, sleep_until};
 use tower::{Service, ServiceExt as _};
 
+use super::super::spare::Spare;
 use super::super::{Answer, Call};
 use super::{QuotaLayer, heard};
 use crate::domain::endpoint::Endpoint;
@@ -18,7 +18,6 @@ use crate::domain::label::Label;
 use crate::domain::usage::{Pool, Use};
 use crate::error::ProxyError;
 use crate::quota::{Exhausted, Heard, Pace, Pass, Priority, Seat};
-use crate::repeatable::OnResend;
 
 /// What is asked, of which quota, for whom.
 #[derive(Clone)]
@@ -39,8 +38,8 @@ pub(super) struct Errand {
 pub(super) struct Going<S> {
     errand: Errand,
     pass: Pass,
-    /// The same once more, if it may be sent twice. In a box, as what is carried along and seldom needed.
-    again: Option<Box<(S, Call)>>,
+    /// The same once more, if it may be sent twice.
+    again: Option<(S, Spare)>,
 }
 
 // What is said where upstream's words are not known.
@@ -81,11 +80,16 @@ impl Errand {
         now: Instant,
     ) -> Result<Going<S>, ProxyError> {
         let pass = self.admit(now).map_err(|gone| self.refuse(gone, now))?;
-        let again = again(call).map(|again| Box::new((inner.clone(), again)));
-        self.count_resend(call);
+        let spare = Spare::of(call, || Some(self.on_resend()));
+        if let Some(spare) = &spare {
+            call.request.extensions_mut().insert(spare.clone());
+        }
+        let is_asked_again = |spare: &Spare| matches!(*spare.method(), Method::GET | Method::HEAD);
         Ok(Going {
             pass,
-            again,
+            again: spare
+                .filter(is_asked_again)
+                .map(|spare| (inner.clone(), spare)),
             errand: self,
         })
     }
@@ -130,12 +134,9 @@ impl Errand {
     }
 
     // Over a connection that dies it is sent again further in, and upstream may count that too.
-    fn count_resend(&self, call: &mut Call) {
-        if call.is_repeatable() {
-            let errand = self.clone();
-            let on_resend = OnResend::new(move || errand.spend(Instant::now()));
-            call.request.extensions_mut().insert(on_resend);
-        }
+    fn on_resend(&self) -> Box<dyn Fn() + Send + Sync> {
+        let errand = self.clone();
+        Box::new(move || errand.spend(Instant::now()))
     }
 
     fn refuse(&self, gone: Exhausted, now: Instant) -> ProxyError {
@@ -259,10 +260,9 @@ where
             again,
         } = self;
         let (answer, wait) = errand.judge(pass, answer).await;
-        let (Some(again), Some(wait)) = (again, wait) else {
+        let (Some((inner, spare)), Some(wait)) = (again, wait) else {
             return Ok(answer);
         };
-        let (inner, mut call) = *again;
         if !errand.second_turn(wait).await {
             return Ok(answer);
         }
@@ -270,7 +270,8 @@ where
             return Ok(answer);
         };
         let sent = pass.sent();
-        errand.count_resend(&mut call);
+        let mut call = spare.call();
+        call.request.extensions_mut().insert(spare);
         match inner.oneshot(call).await {
             Ok(answer) => Ok(errand.judge(pass, answer).await.0),
             Err(error) => {
@@ -286,13 +287,4 @@ fn forces(headers: &HeaderMap) -> bool {
     let values = headers.get_all(CACHE_CONTROL).iter();
     let mut texts = values.filter_map(|value| value.to_str().ok());
     texts.any(|text| text.to_ascii_lowercase().contains("no-cache"))
-}
-
-// The same request once more, if it may be sent twice and has no body.
-fn again(call: &Call) -> Option<Call> {
-    let request = &call.request;
-    let is_asked_again = matches!(*request.method(), Method::GET | Method::HEAD)
-        && call.is_repeatable()
-        && request.body().is_end_stream();
-    is_asked_again.then(|| call.again())
 }

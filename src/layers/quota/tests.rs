@@ -15,9 +15,9 @@ use crate::body::{Body, BoxError, Collected};
 use crate::clock::Clock;
 use crate::domain::action::Outcome;
 use crate::domain::usage::{Counts, Pool};
+use crate::layers::spare::Spare;
 use crate::layers::{pace, testing};
 use crate::quota::{Pace, Settings};
-use crate::repeatable::OnResend;
 
 const GROUPS: &str = "/api/v9/organizations/1/groups";
 const MESSAGE: &str = "You have hit your hourly limit of 30 API requests for organization 1. \
@@ -525,8 +525,8 @@ async fn what_is_sent_again_further_in_is_counted_for_each_time() {
     let mut stack = Stack::new();
     let mut asked = stack.ask(testing::get("ann", GROUPS));
     let (call, send) = stack.upstream.next_request().await.unwrap();
-    let on_resend = call.request.extensions().get::<OnResend>();
-    on_resend.expect("a read may be sent again").tell();
+    let spare = call.request.extensions().get::<Spare>();
+    spare.expect("a read may be sent again").tell();
     send.send_response(plain(200, "[]"));
     assert_ready_ok!(asked.poll());
     assert_eq!(stack.counts().upstream, 2);
@@ -534,7 +534,7 @@ async fn what_is_sent_again_further_in_is_counted_for_each_time() {
     // The first may have come through, the second reached nobody.
     let mut asked = stack.ask(testing::get("ann", GROUPS));
     let (call, send) = stack.upstream.next_request().await.unwrap();
-    call.request.extensions().get::<OnResend>().unwrap().tell();
+    call.request.extensions().get::<Spare>().unwrap().tell();
     send.send_error(ProxyError::ConnectFailed(std::sync::Arc::new(
         "refused".into(),
     )));
@@ -543,7 +543,7 @@ async fn what_is_sent_again_further_in_is_counted_for_each_time() {
 
     let mut change = stack.ask(testing::rename_group(1));
     let (call, send) = stack.upstream.next_request().await.unwrap();
-    assert!(call.request.extensions().get::<OnResend>().is_none());
+    assert!(call.request.extensions().get::<Spare>().is_none());
     send.send_response(plain(200, ""));
     assert_ready_ok!(change.poll());
 }
