@@ -15,7 +15,7 @@ use tokio::net::TcpListener;
 use tollgate::clock::{Clock, rfc3339};
 use tollgate::simulator::Match;
 
-use crate::support::process::{Folder, Process};
+use crate::support::process::{BINARY, Folder, Process};
 use crate::support::{
     Client, DESIGN, Gateway, ORG, RawUpstream, Wire, eventually, group, groups, soon, toggl,
 };
@@ -255,6 +255,79 @@ async fn an_upstream_that_was_away_is_reached_again() {
     let listener = TcpListener::bind(address).await.unwrap();
     let second = answering(listener, "HTTP/1.1 200 OK\r\nContent-Length: 1\r\n\r\n2");
     assert_eq!(tool.get("/x").await.assert_ok().text(), "2");
+    second.abort();
+}
+
+/// A file of names, as `/etc/hosts` is one, for a process of its own.
+struct Names(PathBuf);
+
+impl Names {
+    fn in_folder(folder: &Folder) -> Self {
+        Self(folder.path().join("hosts"))
+    }
+
+    /// From now on `upstream.test` is at `address`.
+    fn lead_to(&self, address: &str) {
+        std::fs::write(&self.0, format!("{address} upstream.test\n")).unwrap();
+    }
+
+    /// The binary, so that it looks names up there.
+    fn command(&self) -> Command {
+        let mut command = Command::new(BINARY);
+        command
+            .env("LD_PRELOAD", "libnss_wrapper.so")
+            .env("NSS_WRAPPER_HOSTS", &self.0);
+        command
+    }
+}
+
+#[tokio::test]
+#[ignore = "needs libnss-wrapper"]
+async fn an_upstream_whose_name_leads_elsewhere_is_followed_when_the_old_one_vanishes() {
+    let old = RawUpstream::start().await;
+    let new = RawUpstream::start_at("127.0.0.2", old.port()).await;
+    let folder = Folder::before(&format!("http://upstream.test:{}", old.port()))
+        .set("identity.lookup", "false")
+        .set("upstream.connect_timeout", "1s");
+    let names = Names::in_folder(&folder);
+    names.lead_to("127.0.0.1");
+    let gate = folder.start_as(names.command()).await;
+    let ann = gate.client("Basic YW5uOmFwaV90b2tlbg==");
+    // Three connections, which wait for the next requests.
+    let asked: Vec<_> = (0..3).map(|_| ann.get("/api/v9/me").spawn()).collect();
+    let mut wires = Vec::new();
+    for _ in 0..asked.len() {
+        let mut wire = old.accept().await;
+        wire.head().await;
+        wires.push(wire);
+    }
+    for wire in &mut wires {
+        wire.write("HTTP/1.1 200 OK\r\nContent-Length: 3\r\n\r\nold")
+            .await;
+    }
+    for asked in asked {
+        assert_eq!(asked.await.unwrap().assert_ok().text(), "old");
+    }
+    old.vanish();
+    wires.iter().for_each(Wire::vanish);
+    names.lead_to("127.0.0.2");
+
+    let second = answering(
+        new.into_listener(),
+        "HTTP/1.1 200 OK\r\nContent-Length: 3\r\n\r\nnew",
+    );
+    // Long before `upstream.request_timeout`, and asked once more.
+    let read = soon("it is answered", ann.get("/api/v9/me").into_future()).await;
+    assert_eq!(read.assert_ok().text(), "new");
+    // The other two of the old connections are left alone: a change would be lost on them.
+    for _ in 0..2 {
+        let tags = "/api/v9/workspaces/1/tags";
+        let made = ann.post(tags, json!({ "name": "x" })).await;
+        assert_eq!(made.assert_ok().text(), "new");
+    }
+    let trail = gate.trail().await;
+    assert!(trail.iter().all(|event| event.outcome == "applied"));
+    gate.assert_intact(2).await;
     second.abort();
 }
 
