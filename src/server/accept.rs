@@ -9,7 +9,7 @@
 use std::convert::Infallible;
 use std::future::Future;
 use std::net::SocketAddr;
-use std::pin::{Pin, pin};
+use std::pin::Pin;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::task::{Context, Poll, Waker, ready};
 use std::time::Duration;
@@ -20,8 +20,6 @@ use http::header::{CONNECTION, HeaderValue};
 use http::{Request, Response, StatusCode};
 use http_body::{Frame, SizeHint};
 use hyper::body::Incoming;
-use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
-use hyper_util::server::conn::auto::Builder;
 use pin_project_lite::pin_project;
 use tokio::sync::Semaphore;
 use tokio::time::Instant;
@@ -37,6 +35,7 @@ use super::drain;
 use super::framing::is_ambiguous;
 use super::listener::{Listener, Stream};
 use super::patience::{Patience, Requests, Times, UnderWay};
+use super::protocol::Protocols;
 use crate::body::{Body, BoxError};
 use crate::live::Live;
 
@@ -63,9 +62,6 @@ pub struct Server {
 
 // Longer than clients keep a connection that they mean to use again, so that most are closed by them.
 const IDLE: Duration = Duration::from_secs(120);
-
-// All of a request's head: more than any client sends, and little enough to be kept for each connection.
-const HEAD: u32 = 64 << 10;
 
 // After an error that has to do with our own limits (no file descriptors), trying again at once would
 // only spin.
@@ -105,7 +101,7 @@ impl Server {
             limits,
             certificate,
         } = self;
-        let builder = Arc::new(builder());
+        let protocols = Arc::new(Protocols::new());
         let slots = Arc::new(Semaphore::new(limits.read().max_connections));
         let connections = TaskTracker::new();
         let cut = CancellationToken::new();
@@ -122,7 +118,7 @@ impl Server {
             // A connection keeps to those with which it began.
             let times = Times::of(&limits.read());
             let certificate = certificate.clone();
-            let builder = Arc::clone(&builder);
+            let protocols = Arc::clone(&protocols);
             let (stop, cut) = (stop.clone(), cut.clone());
             connections.spawn(async move {
                 let (_slot, since) = (slot, Instant::now());
@@ -140,14 +136,13 @@ impl Server {
                 };
                 let Some(stream) = stream else { return };
                 let requests: Arc<Requests> = Arc::default();
-                let stream = TokioIo::new(Patience::new(stream, Arc::clone(&requests), times));
+                let stream = Patience::new(stream, Arc::clone(&requests), times);
                 let service = PerConnection {
                     service: Mutex::new(service),
                     requests: Arc::clone(&requests),
                 };
-                let connection = pin!(builder.serve_connection(stream, service));
                 tokio::select! {
-                    () = drain::serve(connection, &requests, &stop, since) => {}
+                    () = protocols.serve(stream, service, &requests, &stop, since) => {}
                     () = cut.cancelled() => {}
                 }
             });
@@ -307,21 +302,4 @@ async fn shake_hands(
             None
         }
     }
-}
-
-fn builder() -> Builder<TokioExecutor> {
-    let mut builder = Builder::new(TokioExecutor::new());
-    builder
-        .http1()
-        // In place of hyper's own timer.
-        .header_read_timeout(None)
-        .max_buf_size(HEAD as usize);
-    builder
-        .http2()
-        .timer(TokioTimer::new())
-        .max_concurrent_streams(256)
-        .max_header_list_size(HEAD)
-        .keep_alive_interval(Some(Duration::from_secs(30)))
-        .keep_alive_timeout(Duration::from_secs(20));
-    builder
 }
