@@ -21,7 +21,6 @@ use http::{Request, Response, StatusCode};
 use http_body::{Frame, SizeHint};
 use hyper::body::Incoming;
 use pin_project_lite::pin_project;
-use tokio::sync::Semaphore;
 use tokio::time::Instant;
 use tokio_rustls::server::TlsStream;
 use tokio_util::either::Either as Secured;
@@ -38,12 +37,11 @@ use super::patience::{Patience, Requests, Times, UnderWay};
 use super::protocol::Protocols;
 use crate::body::{Body, BoxError};
 use crate::live::Live;
+use crate::slots::{Slot, Slots};
 
-/// What a server bounds.
+/// How long a server waits.
 #[derive(Clone, Copy, Debug)]
 pub struct ServerLimits {
-    /// Connections at once; further ones wait in the kernel's queue.
-    pub max_connections: usize,
     /// The time for a request's head, and for a TLS handshake before it.
     pub header_timeout: Duration,
     /// The longest pause in taking an answer.
@@ -56,6 +54,8 @@ pub struct ServerLimits {
 #[derive(Debug)]
 pub struct Server {
     listener: Arc<Listener>,
+    /// Connections at once; further ones wait in the kernel's queue.
+    connections: Slots,
     limits: Live<ServerLimits>,
     certificate: Option<Certificate>,
 }
@@ -70,11 +70,16 @@ const PAUSE: Duration = Duration::from_millis(100);
 // === impl Server ===
 
 impl Server {
-    /// Serves what comes in on `listener`.
+    /// Serves what comes in on `listener`, so many `connections` at once.
     #[must_use]
-    pub fn new(listener: Arc<Listener>, limits: impl Into<Live<ServerLimits>>) -> Self {
+    pub fn new(
+        listener: Arc<Listener>,
+        connections: impl Into<Slots>,
+        limits: impl Into<Live<ServerLimits>>,
+    ) -> Self {
         Self {
             listener,
+            connections: connections.into(),
             limits: limits.into(),
             certificate: None,
         }
@@ -98,11 +103,11 @@ impl Server {
     {
         let Self {
             listener,
+            connections: slots,
             limits,
             certificate,
         } = self;
         let protocols = Arc::new(Protocols::new());
-        let slots = Arc::new(Semaphore::new(limits.read().max_connections));
         let connections = TaskTracker::new();
         let cut = CancellationToken::new();
         loop {
@@ -268,12 +273,15 @@ impl http_body::Body for Answering {
     }
 }
 
-async fn accept(
-    listener: &Listener,
-    slots: &Arc<Semaphore>,
-) -> Option<(Stream, SocketAddr, tokio::sync::OwnedSemaphorePermit)> {
-    let slot = Arc::clone(slots).acquire_owned().await.ok()?;
-    match listener.accept().await {
+async fn accept(listener: &Listener, slots: &Slots) -> Option<(Stream, SocketAddr, Slot)> {
+    let changed = slots.changed();
+    let slot = slots.take().await;
+    let accepted = tokio::select! {
+        accepted = listener.accept() => accepted,
+        // There may be one too few now: it is taken anew.
+        () = changed => return None,
+    };
+    match accepted {
         Ok((stream, peer)) => Some((stream, peer, slot)),
         Err(error) => {
             tracing::warn!(%error, "A connection could not be accepted");
