@@ -37,6 +37,12 @@ impl Disk {
         assert!(done.expect("`mount` is there").success(), "{options:?}");
     }
 
+    /// Takes so much.
+    fn take(&self, bytes: usize) {
+        let taken = std::fs::write(self.0.join("filler"), vec![0; bytes]);
+        taken.expect("room for it");
+    }
+
     /// Takes all that is left.
     fn fill(&self) {
         let filler = vec![0; 1 << 16];
@@ -107,6 +113,33 @@ async fn a_full_disk_refuses_changes_and_no_reads_until_there_is_room() {
     let all = async || (gate.trail().await.len() == rows).then_some(());
     eventually("every change has its row", all).await;
     gate.assert_intact(rows).await;
+    drop(disk);
+}
+
+#[tokio::test]
+#[ignore = "needs the right to mount"]
+async fn a_disk_that_is_nearly_full_is_told_of_and_takes_changes() {
+    let toggl = toggl().await;
+    let folder = Folder::before(&toggl.url()).set("identity.lookup", "false");
+    let disk = Disk::over(folder.path(), "16m");
+    let gate = folder.start().await;
+    let warned = async || {
+        let ready = gate.admin().get("/readyz").await.assert_ok().json();
+        ready["warnings"][0]["what"].as_str().map(str::to_owned)
+    };
+    assert_eq!(warned().await, None);
+    disk.take(15 << 20);
+    // It looks at most once a second.
+    let warning = eventually("it is told", async || warned().await).await;
+    let told = "the disk with tollgate.db is nearly full: ";
+    assert!(warning.starts_with(told), "{warning}");
+    rename(&gate.client(&toggl.authorization("ann")), "One")
+        .await
+        .assert_ok();
+    disk.make_room();
+    let over = async || warned().await.is_none().then_some(());
+    eventually("it is over", over).await;
+    gate.assert_intact(1).await;
     drop(disk);
 }
 
