@@ -3,14 +3,16 @@
 mod database;
 
 use std::fs;
+use std::process::Command;
 
 use http::Method;
 use http_body_util::BodyExt as _;
 use serde_json::{Value, json};
-use tollgate::simulator::Toggl;
+use tokio::net::UnixDatagram;
+use tollgate::simulator::{Match, Toggl};
 
-use crate::support::process::{Folder, Process};
-use crate::support::{Client, ORG, basic, eventually, groups, soon, toggl};
+use crate::support::process::{BINARY, Folder, NOBODY, Process};
+use crate::support::{Client, DESIGN, ORG, Wire, basic, eventually, group, groups, soon, toggl};
 
 const FILE: &str = "tollgate.toml";
 
@@ -300,6 +302,43 @@ async fn requests_in_flight_are_bounded_by_what_was_set_last() {
     hold.release();
     changing.await.unwrap().assert_ok();
     gate.stop().await;
+}
+
+#[tokio::test]
+async fn the_service_manager_hears_when_a_reload_begins_and_when_it_is_over() {
+    let folder = Folder::before(NOBODY);
+    fs::write(folder.path().join(FILE), "").unwrap();
+    let path = folder.path().join("notify.sock");
+    let manager = UnixDatagram::bind(&path).unwrap();
+    let told = async || {
+        let mut message = [0; 4096];
+        let length = soon("it is told", manager.recv(&mut message))
+            .await
+            .unwrap();
+        String::from_utf8(message[..length].to_vec()).unwrap()
+    };
+    let mut command = Command::new(BINARY);
+    command.env("NOTIFY_SOCKET", &path);
+    let gate = folder.start_as(command).await;
+    assert_eq!(told().await, "READY=1\n");
+    for file in ["[cache]\nttl = \"1s\"\n", "a mistake"] {
+        let before = monotonic_usec();
+        reread(&gate, file).await;
+        let begun = told().await;
+        let at = begun.strip_prefix("RELOADING=1\nMONOTONIC_USEC=").unwrap();
+        let at: i128 = at.trim_end().parse().unwrap();
+        assert!((before..=monotonic_usec()).contains(&at), "{begun}");
+        assert_eq!(told().await, "READY=1\n");
+    }
+    let (_, status) = gate.stop().await;
+    assert!(status.success());
+    assert_eq!(told().await, "STOPPING=1\n");
+}
+
+/// The clock by which a service manager knows one reload from another.
+fn monotonic_usec() -> i128 {
+    let now = rustix::time::clock_gettime(rustix::time::ClockId::Monotonic);
+    i128::from(now.tv_sec) * 1_000_000 + i128::from(now.tv_nsec) / 1000
 }
 
 #[tokio::test]
