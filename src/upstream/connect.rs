@@ -24,7 +24,8 @@ pub fn connector(
     tcp.set_connect_timeout(Some(timeout));
     tcp.set_nodelay(true);
     tcp.set_keepalive(Some(Duration::from_secs(30)));
-    tcp.set_keepalive_interval(Some(timeout));
+    // Of whole seconds.
+    tcp.set_keepalive_interval(Some(timeout.max(Duration::from_secs(1))));
     #[cfg(target_os = "linux")]
     tcp.set_tcp_user_timeout(Some(timeout));
     // `https` goes through here as well, so other schemes are refused one level up.
