@@ -21,7 +21,7 @@ const DRIPS: usize = 300;
 /// How long a head may take.
 const HEAD: Duration = Duration::from_secs(4);
 
-/// So many for each of the two ends, and some for what they have besides.
+/// What each of the two ends needs, for the crowd and for what it has besides.
 const DESCRIPTORS: u64 = 12_000;
 
 /// Lets this process have as many file descriptors as the system allows; those that it starts have as many.
@@ -30,9 +30,9 @@ fn raise_limit() {
     let most = limit.maximum.unwrap_or(u64::MAX);
     assert!(
         most >= DESCRIPTORS,
-        "`ulimit -Hn` is {most}, and {DESCRIPTORS} are needed"
+        "`ulimit -Hn` is {most}: {DESCRIPTORS} are needed"
     );
-    let current = Some(limit.current.unwrap_or(u64::MAX).max(DESCRIPTORS));
+    let current = limit.maximum;
     setrlimit(Resource::Nofile, Rlimit { current, ..limit }).unwrap();
 }
 
