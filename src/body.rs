@@ -14,8 +14,9 @@ use http_body::{Body as _, Frame, SizeHint};
 use http_body_util::BodyExt as _;
 use http_body_util::combinators::UnsyncBoxBody;
 use hyper::body::Incoming;
-use tokio::sync::OwnedSemaphorePermit;
 use tokio::time::{Duration, Instant, timeout_at};
+
+use crate::slots::Slot;
 
 /// What went wrong below, for those who only pass it on.
 pub type BoxError = Box<dyn std::error::Error + Send + Sync>;
@@ -24,7 +25,7 @@ pub type BoxError = Box<dyn std::error::Error + Send + Sync>;
 pub struct Body {
     kind: Kind,
     sent: u64,
-    permit: Option<OwnedSemaphorePermit>,
+    slot: Option<Slot>,
     on_end: Option<OnEnd>,
 }
 
@@ -83,15 +84,15 @@ impl Body {
         Self {
             kind,
             sent: 0,
-            permit: None,
+            slot: None,
             on_end: None,
         }
     }
 
     /// Keeps a slot of the limits taken until this body has ended.
     #[must_use]
-    pub fn holding(mut self, permit: OwnedSemaphorePermit) -> Self {
-        self.permit = Some(permit);
+    pub fn holding(mut self, slot: Slot) -> Self {
+        self.slot = Some(slot);
         self
     }
 
@@ -161,7 +162,7 @@ impl Body {
     }
 
     fn end(&mut self, complete: bool) {
-        self.permit = None;
+        self.slot = None;
         if let Some(on_end) = self.on_end.take() {
             on_end(End {
                 bytes: self.sent,

@@ -6,14 +6,12 @@
 
 use std::future::Future;
 use std::pin::Pin;
-use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
 use futures_util::future::{Either, Ready, ready as at_once};
 use http_body::Body as _;
 use pin_project_lite::pin_project;
-use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tower::{Layer, Service};
 use tower_http::timeout::TimeoutBody;
 
@@ -21,11 +19,12 @@ use super::{Answer, Received};
 use crate::body::Body;
 use crate::error::ProxyError;
 use crate::live::Live;
+use crate::slots::{Slot, Slots};
 
 /// Makes [`Limit`].
 #[derive(Clone, Debug)]
 pub struct LimitLayer {
-    slots: Arc<Semaphore>,
+    slots: Slots,
     body_timeout: Live<Duration>,
 }
 
@@ -41,9 +40,9 @@ pub struct Limit<S> {
 impl LimitLayer {
     /// `max_in_flight` requests at once, and `body_timeout` between two pieces of a caller's body.
     #[must_use]
-    pub fn new(max_in_flight: usize, body_timeout: impl Into<Live<Duration>>) -> Self {
+    pub fn new(max_in_flight: impl Into<Slots>, body_timeout: impl Into<Live<Duration>>) -> Self {
         Self {
-            slots: Arc::new(Semaphore::new(max_in_flight)),
+            slots: max_in_flight.into(),
             body_timeout: body_timeout.into(),
         }
     }
@@ -75,7 +74,7 @@ where
     }
 
     fn call(&mut self, mut received: Received) -> Self::Future {
-        let Ok(permit) = Arc::clone(&self.layer.slots).try_acquire_owned() else {
+        let Some(slot) = self.layer.slots.try_take() else {
             return Either::Right(at_once(Err(ProxyError::Overloaded)));
         };
         if !received.request.body().is_end_stream() {
@@ -86,7 +85,7 @@ where
         }
         Either::Left(Admitted {
             answer: self.inner.call(received),
-            permit: Some(permit),
+            slot: Some(slot),
         })
     }
 }
@@ -96,7 +95,7 @@ pin_project! {
     pub struct Admitted<F> {
         #[pin]
         answer: F,
-        permit: Option<OwnedSemaphorePermit>,
+        slot: Option<Slot>,
     }
 }
 
@@ -106,8 +105,8 @@ impl<F: Future<Output = Result<Answer, ProxyError>>> Future for Admitted<F> {
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
         let this = self.project();
         let answer = ready!(this.answer.poll(cx))?;
-        Poll::Ready(Ok(match this.permit.take() {
-            Some(permit) => answer.map(|body| body.holding(permit)),
+        Poll::Ready(Ok(match this.slot.take() {
+            Some(slot) => answer.map(|body| body.holding(slot)),
             None => answer,
         }))
     }

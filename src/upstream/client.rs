@@ -15,9 +15,7 @@ use std::time::Duration;
 use http::{Request, Response};
 use http_body::Body as _;
 use hyper::body::Incoming;
-use hyper_rustls::HttpsConnector;
 use hyper_util::client::legacy::Client;
-use hyper_util::client::legacy::connect::HttpConnector;
 use hyper_util::rt::{TokioExecutor, TokioTimer};
 use tokio::time::{Instant, timeout};
 use tower::Service;
@@ -25,6 +23,7 @@ use tower_http::timeout::TimeoutBody;
 
 use super::connect::connector;
 use super::health::Health;
+use super::pool::Pool;
 use crate::body::Body;
 use crate::error::ProxyError;
 use crate::metrics::Metrics;
@@ -34,7 +33,7 @@ use crate::traces::Traces;
 /// See the [module](self). Cloning shares the pool.
 #[derive(Clone, Debug)]
 pub struct Upstream {
-    client: Client<HttpsConnector<HttpConnector>, Body>,
+    pool: Pool,
     request_timeout: Duration,
     metrics: Metrics,
     traces: Traces,
@@ -57,16 +56,16 @@ impl Upstream {
         ca_file: Option<&Path>,
         metrics: Metrics,
     ) -> anyhow::Result<Self> {
-        let client = Client::builder(TokioExecutor::new())
+        let mut builder = Client::builder(TokioExecutor::new());
+        builder
             .timer(TokioTimer::new())
             .pool_timer(TokioTimer::new())
             // A connection that died silently would else swallow every request until TCP gives up.
             .http2_keep_alive_interval(KEEP_ALIVE)
             .http2_keep_alive_timeout(KEEP_ALIVE / 2)
-            .http2_keep_alive_while_idle(true)
-            .build(connector(connect_timeout, ca_file)?);
+            .http2_keep_alive_while_idle(true);
         Ok(Self {
-            client,
+            pool: Pool::new(builder, connector(connect_timeout, ca_file)?),
             request_timeout,
             metrics,
             traces: Traces::default(),
@@ -113,12 +112,16 @@ impl Upstream {
     ) -> Result<Response<Body>, ProxyError> {
         let span = self.traces.call(&mut request, sent_before);
         let started = Instant::now();
-        let result = match timeout(self.request_timeout, self.client.request(request)).await {
+        let pool = self.pool.current();
+        let result = match timeout(self.request_timeout, pool.client.request(request)).await {
             Ok(Ok(answer)) => Ok(answer.map(|body| self.timed(body))),
             Ok(Err(error)) if error.is_connect() => {
                 Err(ProxyError::ConnectFailed(Arc::new(error.into())))
             }
-            Ok(Err(error)) => Err(ProxyError::lost(error)),
+            Ok(Err(error)) => {
+                self.pool.failed(&pool, &error);
+                Err(ProxyError::lost(error))
+            }
             Err(_) => Err(ProxyError::Timeout(self.request_timeout)),
         };
         self.metrics.upstream_answered(
