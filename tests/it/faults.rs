@@ -333,25 +333,25 @@ async fn an_upstream_whose_name_leads_elsewhere_is_followed_when_the_old_one_van
     let new = RawUpstream::start_at("127.0.0.2", old.port()).await;
     let folder = Folder::before(&format!("http://upstream.test:{}", old.port()))
         .set("identity.lookup", "false")
-        .set("upstream.connect_timeout", "1s");
+        .set("upstream.connect_timeout", "3s");
     let names = Names::in_folder(&folder);
     names.lead_to("127.0.0.1");
     let gate = folder.start_as(names.command()).await;
     let ann = gate.client("Basic YW5uOmFwaV90b2tlbg==");
     // Three connections, which wait for the next requests.
-    let asked: Vec<_> = (0..3).map(|_| ann.get("/api/v9/me").spawn()).collect();
-    let mut wires = Vec::new();
-    for _ in 0..asked.len() {
+    let mut waiting = Vec::new();
+    for _ in 0..3 {
+        let asked = ann.get("/api/v9/me").spawn();
         let mut wire = old.accept().await;
         wire.head().await;
-        wires.push(wire);
+        waiting.push((asked, wire));
     }
-    for wire in &mut wires {
+    let mut wires = Vec::new();
+    for (asked, mut wire) in waiting {
         wire.write("HTTP/1.1 200 OK\r\nContent-Length: 3\r\n\r\nold")
             .await;
-    }
-    for asked in asked {
         assert_eq!(asked.await.unwrap().assert_ok().text(), "old");
+        wires.push(wire);
     }
     old.vanish();
     wires.iter().for_each(Wire::vanish);
