@@ -13,7 +13,7 @@ use tollgate::cli::demo;
 use tollgate::config::Address;
 
 use crate::support::process::{Folder, Process};
-use crate::support::{Wire, simulate};
+use crate::support::{Wire, simulate, soon};
 
 const IDLE: usize = 10_000;
 const DRIPS: usize = 300;
@@ -98,7 +98,7 @@ async fn a_crowd_that_is_silent_or_slow_takes_nothing_from_those_who_work() {
     let again = async |mut wire: Wire| ask(&mut wire).await;
     stream::iter(idle).for_each_concurrent(64, again).await;
     stop.store(true, Ordering::Relaxed);
-    for borne in drips.join_all().await {
+    for borne in soon("each drip is cut", drips.join_all()).await {
         for time in borne {
             // As for whoever was waited for no longer; the rest is for a machine with a lot to do.
             assert!((HEAD..5 * HEAD).contains(&time), "{time:?}");

@@ -285,7 +285,7 @@ async fn requests_in_flight_are_bounded_by_what_was_set_last() {
     overloaded().await;
     reread(&gate, "[limits]\nmax_in_flight = 4\n").await;
     waiting.push(ann.get("/api/v9/me").spawn());
-    hold.reached_by(4).await;
+    soon("there is room for a fourth", hold.reached_by(4)).await;
     overloaded().await;
     reread(&gate, "[limits]\nmax_in_flight = 1\n").await;
     hold.release();
