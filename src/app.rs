@@ -138,8 +138,8 @@ impl App {
             config.upstream.request_timeout,
             config.upstream.ca_file.as_deref(),
             metrics.clone(),
-        )?
-        .traced(traces.clone());
+            traces.clone(),
+        )?;
         let store_handle = Arc::new(store.clone());
         let trail: Arc<dyn Trail> = Arc::<SqliteStore>::clone(&store_handle);
         let known: Arc<dyn KnownGroups> = Arc::<SqliteStore>::clone(&store_handle);

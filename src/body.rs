@@ -5,16 +5,17 @@
 //! (a slot in the limits, the measuring of the request) hangs on it and is released when it has ended
 //! or is dropped.
 
-use std::fmt;
+use std::future::Future as _;
 use std::pin::Pin;
 use std::task::{Context, Poll};
+use std::{fmt, io};
 
 use bytes::{Bytes, BytesMut};
 use http_body::{Body as _, Frame, SizeHint};
 use http_body_util::BodyExt as _;
 use http_body_util::combinators::UnsyncBoxBody;
 use hyper::body::Incoming;
-use tokio::time::{Duration, Instant, timeout_at};
+use tokio::time::{Duration, Instant, Sleep, sleep, timeout_at};
 
 use crate::slots::Slot;
 
@@ -25,16 +26,24 @@ pub type BoxError = Box<dyn std::error::Error + Send + Sync>;
 pub struct Body {
     kind: Kind,
     sent: u64,
+    pauses: Option<Pauses>,
     slot: Option<Slot>,
-    on_end: Option<OnEnd>,
+    on_end: Option<Box<dyn OnEnd>>,
 }
 
-type OnEnd = Box<dyn FnOnce(End) + Send>;
+type Polled = Poll<Option<Result<Frame<Bytes>, BoxError>>>;
 
 enum Kind {
     Full(Option<Bytes>),
     Incoming(Incoming),
     Boxed(UnsyncBoxBody<Bytes, BoxError>),
+}
+
+/// How long a body may make its reader wait at a time.
+struct Pauses {
+    longest: Duration,
+    /// When this one is too long. Only what has to be waited for has a timer.
+    over: Option<Pin<Box<Sleep>>>,
 }
 
 /// How a body ended.
@@ -44,6 +53,18 @@ pub struct End {
     pub bytes: u64,
     /// Whether it came to its end, rather than being cut off or dropped.
     pub complete: bool,
+}
+
+/// Who is told how a body ended.
+pub trait OnEnd: Send {
+    /// It ended so.
+    fn ended(self: Box<Self>, end: End);
+}
+
+impl<F: FnOnce(End) + Send> OnEnd for F {
+    fn ended(self: Box<Self>, end: End) {
+        self(end);
+    }
 }
 
 /// A body that was read into memory up to a limit.
@@ -84,23 +105,34 @@ impl Body {
         Self {
             kind,
             sent: 0,
+            pauses: None,
             slot: None,
             on_end: None,
         }
     }
 
-    /// Keeps a slot of the limits taken until this body has ended.
-    #[must_use]
-    pub fn holding(mut self, slot: Slot) -> Self {
-        self.slot = Some(slot);
-        self
+    /// Cuts the body off where nothing of it comes for longer than `longest`.
+    pub fn bound_pauses(&mut self, longest: Duration) {
+        self.pauses = Some(Pauses {
+            longest,
+            over: None,
+        });
     }
 
-    /// Calls `on_end` once, when this body has ended or is dropped.
+    /// Keeps a slot of the limits taken until this body has ended.
+    pub fn hold(&mut self, slot: Slot) {
+        self.slot = Some(slot);
+    }
+
+    /// Tells `on_end` once, when this body has ended or is dropped.
+    pub fn tell_end(&mut self, on_end: Box<dyn OnEnd>) {
+        self.on_end = Some(on_end);
+    }
+
+    /// Whether all of it is here already, so that nothing but its reader can cut it off.
     #[must_use]
-    pub fn on_end(mut self, on_end: impl FnOnce(End) + Send + 'static) -> Self {
-        self.on_end = Some(Box::new(on_end));
-        self
+    pub fn is_whole(&self) -> bool {
+        matches!(self.kind, Kind::Full(_))
     }
 
     /// Reads the body into memory if it has at most `limit` bytes. Trailers of a whole body are
@@ -164,7 +196,7 @@ impl Body {
     fn end(&mut self, complete: bool) {
         self.slot = None;
         if let Some(on_end) = self.on_end.take() {
-            on_end(End {
+            on_end.ended(End {
                 bytes: self.sent,
                 complete,
             });
@@ -176,15 +208,16 @@ impl http_body::Body for Body {
     type Data = Bytes;
     type Error = BoxError;
 
-    fn poll_frame(
-        mut self: Pin<&mut Self>,
-        cx: &mut Context<'_>,
-    ) -> Poll<Option<Result<Frame<Bytes>, BoxError>>> {
+    fn poll_frame(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Polled {
         let this = &mut *self;
         let polled = match &mut this.kind {
             Kind::Full(bytes) => Poll::Ready(bytes.take().map(|bytes| Ok(Frame::data(bytes)))),
             Kind::Incoming(body) => Pin::new(body).poll_frame(cx).map_err(Into::into),
             Kind::Boxed(body) => Pin::new(body).poll_frame(cx),
+        };
+        let polled = match &mut this.pauses {
+            Some(pauses) => pauses.watched(cx, polled),
+            None => polled,
         };
         match &polled {
             Poll::Ready(Some(Ok(frame))) => {
@@ -211,6 +244,24 @@ impl http_body::Body for Body {
             Kind::Incoming(body) => body.size_hint(),
             Kind::Boxed(body) => body.size_hint(),
         }
+    }
+}
+
+// === impl Pauses ===
+
+impl Pauses {
+    // What came, or an error where nothing has for too long.
+    fn watched(&mut self, cx: &mut Context<'_>, polled: Polled) -> Polled {
+        if polled.is_ready() {
+            self.over = None;
+            return polled;
+        }
+        let begins = || Box::pin(sleep(self.longest));
+        let over = self.over.get_or_insert_with(begins);
+        let too_late = || io::Error::new(io::ErrorKind::TimedOut, "nothing more came in time");
+        over.as_mut()
+            .poll(cx)
+            .map(|()| Some(Err(too_late().into())))
     }
 }
 
@@ -293,6 +344,7 @@ impl http_body::Body for Prefixed {
 mod tests {
     use std::sync::{Arc, Mutex};
 
+    use futures_util::StreamExt as _;
     use http_body_util::StreamBody;
 
     use super::*;
@@ -328,16 +380,39 @@ mod tests {
         ));
     }
 
+    #[tokio::test(start_paused = true)]
+    async fn a_body_that_pauses_for_too_long_is_cut_off_and_each_pause_counts_by_itself() {
+        let second = Duration::from_secs(1);
+        let paused = |seconds: &'static [u64]| {
+            let frames = futures_util::stream::iter(seconds).then(|seconds| async move {
+                sleep(Duration::from_secs(*seconds)).await;
+                Ok::<_, BoxError>(Frame::data(Bytes::from_static(b"x")))
+            });
+            let mut body = Body::boxed(StreamBody::new(Box::pin(frames)));
+            body.bound_pauses(3 * second);
+            body.collect()
+        };
+        assert_eq!(paused(&[2, 0, 2, 2]).await.unwrap().to_bytes(), "xxxx");
+        let began = Instant::now();
+        let error = paused(&[2, 4]).await.unwrap_err();
+        assert_eq!(error.to_string(), "nothing more came in time");
+        assert_eq!(began.elapsed(), 5 * second);
+    }
+
     #[tokio::test]
     async fn the_end_is_told_once_with_what_passed() {
         let told = Arc::new(Mutex::new(Vec::new()));
         let teller = || {
             let told = Arc::clone(&told);
-            move |end| told.lock().unwrap().push(end)
+            Box::new(move |end| told.lock().unwrap().push(end))
         };
-        whole(chunks(&["abc", "de"]).on_end(teller())).await;
-        drop(chunks(&["abc"]).on_end(teller()));
-        drop(Body::empty().on_end(teller()));
+        let watched = |mut body: Body| {
+            body.tell_end(teller());
+            body
+        };
+        whole(watched(chunks(&["abc", "de"]))).await;
+        drop(watched(chunks(&["abc"])));
+        drop(watched(Body::empty()));
         let complete = |bytes| End {
             bytes,
             complete: true,

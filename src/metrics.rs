@@ -14,7 +14,7 @@ mod tests;
 use std::array;
 use std::fmt;
 use std::sync::atomic::{AtomicI64, AtomicU64};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::Duration;
 
 use jiff::Timestamp;
@@ -97,6 +97,8 @@ struct Hot {
     ok: Counter,
     not_modified: Counter,
     hits: Counter,
+    /// Answers of upstream that were a 200; there are none until there is one.
+    upstream_ok: OnceLock<Counter>,
 }
 
 /// What is told of only where there is something to tell.
@@ -312,6 +314,7 @@ impl Metrics {
             ok: answered(200),
             not_modified: answered(304),
             hits: cache_requests.get_or_create_owned(&HIT),
+            upstream_ok: OnceLock::new(),
         };
         Self(Arc::new(Inner {
             registry,
@@ -400,11 +403,17 @@ impl Metrics {
 
     /// Upstream answered (`None`: it did not).
     pub fn upstream_answered(&self, status: Option<http::StatusCode>, took: Duration) {
-        let status = status.map_or_else(|| "none".to_owned(), |status| status.as_u16().to_string());
-        self.0
-            .upstream_requests
-            .get_or_create(&labels::Upstream { status })
-            .inc();
+        let counter = || {
+            let status =
+                status.map_or_else(|| "none".to_owned(), |status| status.as_u16().to_string());
+            let labels = labels::Upstream { status };
+            self.0.upstream_requests.get_or_create_owned(&labels)
+        };
+        if status == Some(http::StatusCode::OK) {
+            self.0.hot.upstream_ok.get_or_init(counter).inc();
+        } else {
+            counter().inc();
+        }
         self.0.upstream_duration.observe(took.as_secs_f64());
     }
 

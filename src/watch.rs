@@ -125,16 +125,17 @@ impl Watch {
             (USER_AGENT, HeaderValue::from_static(agent)),
         ]);
         let caller = Caller::of(request.headers(), &self.key)?;
+        let received_at = self.clock.now();
         let here = IpAddr::V4(Ipv4Addr::LOCALHOST);
         Some(Call {
             endpoint: Endpoint::List(List::Organization(organization)),
             caller: Some(caller),
             request,
             origin: Origin {
-                request_id: RequestId::of(None),
+                request_id: RequestId::of(None, received_at),
                 peer: here,
                 client: here,
-                received_at: self.clock.now(),
+                received_at,
                 started: Instant::now(),
                 tool: None,
                 on_behalf_of: None,

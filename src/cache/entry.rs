@@ -19,6 +19,7 @@ use sha2::{Digest as _, Sha256};
 use tokio::time::{Duration, Instant};
 
 use super::epochs::Snapshot;
+use super::told::Told;
 use crate::coding::{Accepted, gzipped};
 
 /// The headers of upstream's answer that are worth keeping.
@@ -50,6 +51,10 @@ pub struct Entry {
     pub identity: Form,
     /// The body in `gzip`.
     pub gzip: Form,
+    /// How old it is, as answers say it.
+    pub told_age: Told,
+    /// How long it is fresh, as they say it.
+    pub told_ttl: Told,
     // When it may be fetched anew again, after that failed; with what is cut out of it, which is fetched by
     // fetching it.
     pub(super) rests_until: Arc<Mutex<Option<Instant>>>,
@@ -98,6 +103,8 @@ impl Entry {
                 coding: None,
             },
             gzip,
+            told_age: Told::default(),
+            told_ttl: Told::default(),
             rests_until: Arc::default(),
         }
     }

@@ -7,4 +7,5 @@ pub mod filters;
 pub mod key;
 pub mod lists;
 pub mod tags;
+pub mod told;
 pub mod verdict;

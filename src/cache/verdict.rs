@@ -131,7 +131,7 @@ pub fn verdict(
     if caller.max_age.is_some_and(|max_age| age > max_age) {
         return Verdict::Forward(Why::Request);
     }
-    let left = left(entry, now, freshness);
+    let left = left(age, entry, freshness);
     if age < ttl(entry, freshness) {
         return Verdict::Hit { ttl: left };
     }
@@ -139,7 +139,7 @@ pub fn verdict(
     let revalidates = entry.is_list()
         && caller.max_age.is_none()
         && age < freshness.ttl + freshness.while_revalidate
-        && is_within(caller, entry, now, freshness);
+        && is_within(caller, age, freshness);
     if revalidates {
         Verdict::Revalidate { ttl: left }
     } else {
@@ -158,11 +158,12 @@ pub fn in_place_of_an_error(
 ) -> Option<i64> {
     // Who wants it new, and nothing that is past its time, takes an error rather than any kept list.
     let only_new = caller.no_cache && caller.max_stale == Some(Duration::ZERO);
+    let age = entry.age(now);
     let may = entry.is_list()
         && !only_new
-        && entry.age(now) < freshness.ttl + freshness.if_error
-        && is_within(caller, entry, now, freshness);
-    may.then(|| left(entry, now, freshness))
+        && age < freshness.ttl + freshness.if_error
+        && is_within(caller, age, freshness);
+    may.then(|| left(age, entry, freshness))
 }
 
 fn ttl(entry: &Entry, freshness: &Freshness) -> Duration {
@@ -173,14 +174,14 @@ fn ttl(entry: &Entry, freshness: &Freshness) -> Duration {
     }
 }
 
-fn is_within(caller: Directives, entry: &Entry, now: Instant, freshness: &Freshness) -> bool {
-    let past = entry.age(now).checked_sub(freshness.ttl);
+fn is_within(caller: Directives, age: Duration, freshness: &Freshness) -> bool {
+    let past = age.checked_sub(freshness.ttl);
     past.is_none_or(|past| caller.max_stale.is_none_or(|most| past < most))
 }
 
 // Rounded down: nobody is told more than there is.
-fn left(entry: &Entry, now: Instant, freshness: &Freshness) -> i64 {
-    let (ttl, age) = (ttl(entry, freshness), entry.age(now));
+fn left(age: Duration, entry: &Entry, freshness: &Freshness) -> i64 {
+    let ttl = ttl(entry, freshness);
     let seconds = |duration: Duration| i64::try_from(duration.as_secs()).unwrap_or(i64::MAX);
     match ttl.checked_sub(age) {
         Some(left) => seconds(left),
@@ -220,27 +221,34 @@ pub fn instead(why: Why, status: Option<StatusCode>, ttl: i64, detail: Detail) -
 /// `Cache-Status` of an answer from upstream.
 #[must_use]
 pub fn forwarded(why: Why, stored: bool, collapsed: bool) -> HeaderValue {
-    let text = match (why, stored, collapsed) {
-        (Why::UriMiss, _, true) => "tollgate; fwd=uri-miss; collapsed",
-        (Why::UriMiss, true, false) => "tollgate; fwd=uri-miss; stored",
-        (Why::UriMiss, false, false) => "tollgate; fwd=uri-miss",
-        (Why::Stale, _, true) => "tollgate; fwd=stale; collapsed",
-        (Why::Stale, true, false) => "tollgate; fwd=stale; stored",
-        (Why::Stale, false, false) => "tollgate; fwd=stale",
-        (Why::Request, _, true) => "tollgate; fwd=request; collapsed",
-        (Why::Request, true, false) => "tollgate; fwd=request; stored",
-        (Why::Request, false, false) => "tollgate; fwd=request",
-        (Why::Method, ..) => "tollgate; fwd=method",
-        (Why::Bypass(Bypass::NoCredential), ..) => "tollgate; fwd=bypass; detail=no-credential",
+    // Made by the compiler: a value made of a text at run time is looked at byte by byte.
+    macro_rules! says {
+        ($text:literal) => {
+            const { HeaderValue::from_static($text) }
+        };
+    }
+    match (why, stored, collapsed) {
+        (Why::UriMiss, _, true) => says!("tollgate; fwd=uri-miss; collapsed"),
+        (Why::UriMiss, true, false) => says!("tollgate; fwd=uri-miss; stored"),
+        (Why::UriMiss, false, false) => says!("tollgate; fwd=uri-miss"),
+        (Why::Stale, _, true) => says!("tollgate; fwd=stale; collapsed"),
+        (Why::Stale, true, false) => says!("tollgate; fwd=stale; stored"),
+        (Why::Stale, false, false) => says!("tollgate; fwd=stale"),
+        (Why::Request, _, true) => says!("tollgate; fwd=request; collapsed"),
+        (Why::Request, true, false) => says!("tollgate; fwd=request; stored"),
+        (Why::Request, false, false) => says!("tollgate; fwd=request"),
+        (Why::Method, ..) => says!("tollgate; fwd=method"),
+        (Why::Bypass(Bypass::NoCredential), ..) => {
+            says!("tollgate; fwd=bypass; detail=no-credential")
+        }
         (Why::Bypass(Bypass::ChangeInFlight), _, true) => {
-            "tollgate; fwd=bypass; collapsed; detail=change-in-flight"
+            says!("tollgate; fwd=bypass; collapsed; detail=change-in-flight")
         }
         (Why::Bypass(Bypass::ChangeInFlight), _, false) => {
-            "tollgate; fwd=bypass; detail=change-in-flight"
+            says!("tollgate; fwd=bypass; detail=change-in-flight")
         }
-        (Why::Bypass(Bypass::NotCached), ..) => "tollgate; fwd=bypass; detail=not-cached",
-    };
-    HeaderValue::from_static(text)
+        (Why::Bypass(Bypass::NotCached), ..) => says!("tollgate; fwd=bypass; detail=not-cached"),
+    }
 }
 
 // === impl Why ===

@@ -187,7 +187,7 @@ fn classify_one(method: &Method, normal: &NormalForm<'_>) -> Result<Endpoint, Am
     Ok(match operation.class {
         Class::Read if is_about_the_caller(operation.path) => Endpoint::Me(name),
         Class::Read => read(),
-        Class::List if normal.exact => list(operation, &params).map_or_else(read, Endpoint::List),
+        Class::List if normal.exact => list(route, &params).map_or_else(read, Endpoint::List),
         Class::List => read(),
         Class::Group => Endpoint::Change(change(match *method {
             Method::POST => Action::GroupCreate,
@@ -234,7 +234,7 @@ fn touches(scope: Scope, ids: &Ids) -> Touches {
 }
 
 // Only digits as upstream itself writes them: `05` would be the same list under another key.
-fn list(operation: &Operation, params: &Params<'_, '_>) -> Option<List> {
+fn list(route: &Route, params: &Params<'_, '_>) -> Option<List> {
     let number = |name: &str| {
         let text = params.get(name)?;
         let digits = text.strip_prefix('-').unwrap_or(text);
@@ -242,16 +242,14 @@ fn list(operation: &Operation, params: &Params<'_, '_>) -> Option<List> {
         // Which takes a `+` and leading zeros.
         text.parse().ok().filter(|_| is_plain)
     };
-    let workspace = number("workspace_id").map(WorkspaceId);
-    match number("organization_id").map(OrganizationId) {
-        Some(organization) if operation.path.contains("/workspaces/") => {
-            Some(List::OrganizationWorkspace(organization, workspace?))
-        }
-        Some(organization) => Some(List::Organization(organization)),
-        None if operation.path.ends_with("/project_groups") => workspace.map(List::ProjectGroups),
-        None if operation.path.starts_with("/api/v9/workspaces/") => workspace.map(List::Workspace),
-        None => None,
-    }
+    let organization = || number("organization_id").map(OrganizationId);
+    let workspace = || number("workspace_id").map(WorkspaceId);
+    Some(match route.list? {
+        Kind::Organization => List::Organization(organization()?),
+        Kind::OrganizationWorkspace => List::OrganizationWorkspace(organization()?, workspace()?),
+        Kind::Workspace => List::Workspace(workspace()?),
+        Kind::ProjectGroups => List::ProjectGroups(workspace()?),
+    })
 }
 
 // The numbers in a path that the table does not know, by the words before them.
@@ -439,31 +437,45 @@ struct NormalForm<'a> {
     ambiguity: Option<&'static str>,
 }
 
-// What stands for itself in a path, wherever it is read.
-static PLAIN: [bool; 256] = {
-    let mut plain = [false; 256];
+/// Not what stands for itself in a path, wherever it is read.
+const ODD: u8 = 1;
+const SLASH: u8 = 2;
+/// Odd where a slash is before it. The bit above that of [`SLASH`].
+const ODD_BEHIND_SLASH: u8 = SLASH << 1;
+
+static TRAITS: [u8; 256] = {
+    let mut traits = [ODD; 256];
     let mut byte = 0;
-    while byte < plain.len() {
-        plain[byte] = (byte as u8).is_ascii_alphanumeric();
+    while byte < traits.len() {
+        if (byte as u8).is_ascii_alphanumeric() {
+            traits[byte] = 0;
+        }
         byte += 1;
     }
-    let mut others = b"/-_.~,:@!$&'()*+=".as_slice();
+    let mut others = b"-_~,:@!$&'()*+=".as_slice();
     while let [first, rest @ ..] = others {
-        plain[*first as usize] = true;
+        traits[*first as usize] = 0;
         others = rest;
     }
-    plain
+    traits[b'/' as usize] = SLASH | ODD_BEHIND_SLASH;
+    traits[b'.' as usize] = ODD_BEHIND_SLASH;
+    traits
 };
 
+// Each byte is plain, and what follows a slash is neither another one, nor a dot, nor nothing. Without a branch
+// for each byte: it is asked of every path.
+fn is_tidy(path: &str) -> bool {
+    let (mut before, mut odd) = (0, 0);
+    for byte in path.bytes() {
+        let traits = TRAITS[usize::from(byte)];
+        odd |= traits & (ODD | ((before & SLASH) << 1));
+        before = traits;
+    }
+    path.len() > 1 && odd == 0 && before & SLASH == 0
+}
+
 fn normal_form(raw: &str) -> NormalForm<'_> {
-    // Each byte is plain, and what follows a slash is neither another one, nor a dot, nor nothing.
-    let mut after_slash = false;
-    let is_tidy = |byte: u8| {
-        let is_odd = after_slash && matches!(byte, b'/' | b'.');
-        after_slash = byte == b'/';
-        PLAIN[usize::from(byte)] && !is_odd
-    };
-    if raw.len() > 1 && raw.bytes().all(is_tidy) && !after_slash {
+    if is_tidy(raw) {
         return NormalForm {
             path: Cow::Borrowed(raw),
             exact: true,
@@ -521,6 +533,16 @@ struct Routes(Vec<(Method, Router<Route>)>);
 struct Route {
     operation: &'static Operation,
     name: String,
+    list: Option<Kind>,
+}
+
+/// Which [`List`] an operation is.
+#[derive(Clone, Copy)]
+enum Kind {
+    Organization,
+    OrganizationWorkspace,
+    Workspace,
+    ProjectGroups,
 }
 
 // What the table does not know is counted together: a path can be made up.
@@ -549,6 +571,7 @@ static ROUTES: LazyLock<Routes> = LazyLock::new(|| {
                     let route = Route {
                         operation,
                         name: format!("{method} {shown}"),
+                        list: Kind::of(shown),
                     };
                     router
                         .insert(path, route)
@@ -559,6 +582,22 @@ static ROUTES: LazyLock<Routes> = LazyLock::new(|| {
             .collect(),
     )
 });
+
+// === impl Kind ===
+
+impl Kind {
+    fn of(path: &str) -> Option<Self> {
+        Some(match path {
+            "/organizations/{organization_id}/groups" => Self::Organization,
+            "/organizations/{organization_id}/workspaces/{workspace_id}/groups" => {
+                Self::OrganizationWorkspace
+            }
+            "/workspaces/{workspace_id}/groups" => Self::Workspace,
+            "/workspaces/{workspace_id}/project_groups" => Self::ProjectGroups,
+            _ => return None,
+        })
+    }
+}
 
 // === impl Routes ===
 

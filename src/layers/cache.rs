@@ -223,12 +223,11 @@ impl CacheLayer {
             self.metrics
                 .cache_request(detail.map_or("hit", Detail::metric));
             let reading = self.answered(key, call.origin.tool.as_ref(), now);
-            respond::kept(
-                &entry,
-                &Reader::of(&call.request),
-                reading,
-                hit(ttl, detail),
-            )
+            let status = match detail {
+                None => entry.told_ttl.or_make(ttl, |ttl| hit(ttl, None)),
+                detail => hit(ttl, detail),
+            };
+            respond::kept(&entry, &Reader::of(&call.request), reading, status, now)
         };
         match verdict {
             Verdict::Hit { ttl } => Consider::Answer(answer(&key, ttl, None)),

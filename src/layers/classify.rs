@@ -76,31 +76,34 @@ where
         self.inner.poll_ready(cx)
     }
 
-    fn call(&mut self, received: Received) -> Self::Future {
-        match self.classify(received) {
-            Ok(call) => Either::Left(self.inner.call(call)),
+    fn call(&mut self, mut received: Received) -> Self::Future {
+        match self.classify(&mut received) {
+            Ok(endpoint) => Either::Left(self.inner.call(Call {
+                endpoint,
+                caller: Unidentified,
+                request: received.request,
+                origin: received.origin,
+            })),
             Err(error) => Either::Right(ready(Err(error))),
         }
     }
 }
 
 impl<S> Classify<S> {
-    fn classify(&self, received: Received) -> Result<Call<Unidentified>, ProxyError> {
-        let Received {
-            mut request,
-            mut origin,
-        } = received;
+    // What it asks for; the request is then as whoever asks that would have sent it.
+    fn classify(&self, received: &mut Received) -> Result<Endpoint, ProxyError> {
+        let Received { request, origin } = received;
         if request.method() == Method::CONNECT || !request.uri().path().starts_with('/') {
             let detail = "this is a gateway to one API, not a general proxy: ask for a path, such as /api/v9/me";
             return Err(ProxyError::BadRequest(detail.into()));
         }
         hop_by_hop::remove_from_request(request.headers_mut());
-        origin.tool = self.take_label(&mut request)?;
+        origin.tool = self.take_label(request)?;
         let headers = request.headers();
-        // To look at each header once costs less than to look for each of these.
+        // To look at each header once costs less than to look for each of these; and all begin so.
         let overrides = headers
             .iter()
-            .filter(|(name, _)| METHOD_OVERRIDES.contains(name));
+            .filter(|(name, _)| name.as_str().starts_with("x-") && METHOD_OVERRIDES.contains(name));
         let overrides = overrides.map(|(_, value)| value.to_str().unwrap_or_default());
         let endpoint =
             classify(request.method(), overrides, request.uri().path()).map_err(|ambiguous| {
@@ -108,17 +111,11 @@ impl<S> Classify<S> {
             })?;
         // Two requests for one list can differ in their bodies alone (TOGGL: `project_ids`), so a
         // list is one only without a body.
-        let endpoint = match endpoint {
+        Ok(match endpoint {
             Endpoint::List(list) if !request.body().is_end_stream() => {
                 Endpoint::Read(list.passed_through())
             }
             endpoint => endpoint,
-        };
-        Ok(Call {
-            endpoint,
-            caller: Unidentified,
-            request,
-            origin,
         })
     }
 
@@ -165,10 +162,16 @@ mod tests {
         request: Request<Body>,
     ) -> Result<Call<Unidentified>, String> {
         let service = layer.layer(());
-        let received = testing::received(request);
-        service
-            .classify(received)
-            .map_err(|error| error.to_string())
+        let mut received = testing::received(request);
+        let endpoint = service
+            .classify(&mut received)
+            .map_err(|error| error.to_string())?;
+        Ok(Call {
+            endpoint,
+            caller: Unidentified,
+            request: received.request,
+            origin: received.origin,
+        })
     }
 
     fn get(uri: &str) -> Request<Body> {

@@ -6,7 +6,9 @@
 //! would lead callers past us, `Strict-Transport-Security` would bind our host's name.
 
 use std::future::Future;
+use std::net::IpAddr;
 use std::pin::Pin;
+use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 
 use futures_util::future::{self, Either, Ready};
@@ -16,6 +18,7 @@ use http::header::{
 use http::uri::{Authority, Scheme};
 use http::{Request, Uri, Version};
 use pin_project_lite::pin_project;
+use smallvec::SmallVec;
 use tower::{Layer, Service};
 
 use super::{Answer, Call, hop_by_hop};
@@ -46,7 +49,7 @@ pub struct ForwardLayer {
 /// See the [module](self).
 #[derive(Clone, Debug)]
 pub struct Forward<S> {
-    layer: ForwardLayer,
+    layer: Arc<ForwardLayer>,
     inner: S,
 }
 
@@ -86,7 +89,7 @@ impl ForwardLayer {
         let headers = request.headers_mut();
         join_cookies(headers);
         headers.append(VIA, via);
-        if let Ok(peer) = HeaderValue::from_str(&call.origin.peer.to_string()) {
+        if let Some(peer) = address(call.origin.peer) {
             headers.append(FORWARDED_FOR, peer);
         }
         // The first proxy of a chain knows best what the caller asked for.
@@ -105,7 +108,7 @@ impl<S> Layer<S> for ForwardLayer {
 
     fn layer(&self, inner: S) -> Self::Service {
         Forward {
-            layer: self.clone(),
+            layer: Arc::new(self.clone()),
             inner,
         }
     }
@@ -161,11 +164,26 @@ impl<F: Future<Output = Result<Answer, ProxyError>>> Future for Returning<F> {
 }
 
 fn via(received: Version) -> HeaderValue {
-    HeaderValue::from_static(match received {
-        Version::HTTP_2 => "2 tollgate",
-        Version::HTTP_10 => "1.0 tollgate",
-        _ => "1.1 tollgate",
-    })
+    match received {
+        Version::HTTP_2 => const { HeaderValue::from_static("2 tollgate") },
+        Version::HTTP_10 => const { HeaderValue::from_static("1.0 tollgate") },
+        _ => const { HeaderValue::from_static("1.1 tollgate") },
+    }
+}
+
+// An address as a header, for IPv4 without the library's formatting, which takes more than all else here.
+fn address(address: IpAddr) -> Option<HeaderValue> {
+    let IpAddr::V4(address) = address else {
+        return HeaderValue::try_from(address.to_string()).ok();
+    };
+    let mut text = SmallVec::<[u8; 15]>::new();
+    for (index, octet) in address.octets().into_iter().enumerate() {
+        if index > 0 {
+            text.push(b'.');
+        }
+        text.extend_from_slice(itoa::Buffer::new().format(octet).as_bytes());
+    }
+    HeaderValue::from_bytes(&text).ok()
 }
 
 // HTTP/2 allows several fields, HTTP/1.1 only one (RFC 9113 §8.2.3), and the next hop may be either.
@@ -219,6 +237,13 @@ mod tests {
             !sent.headers().contains_key(HOST),
             "the client sets it from the address"
         );
+    }
+
+    #[test]
+    fn an_address_reads_as_it_is_written() {
+        for text in ["0.0.0.0", "127.0.0.1", "255.10.200.9", "2001:db8::1"] {
+            assert_eq!(address(text.parse().unwrap()).unwrap(), text);
+        }
     }
 
     #[tokio::test]

@@ -21,10 +21,29 @@ static HOP_BY_HOP: [HeaderName; 8] = [
     UPGRADE,
 ];
 
+// Few messages have one, and to look at each name once costs less than to look for each of these; by its text,
+// of which the length alone says mostly enough. A test holds this to `HOP_BY_HOP`.
+fn is_one(name: &HeaderName) -> bool {
+    matches!(
+        name.as_str(),
+        "connection"
+            | "keep-alive"
+            | "proxy-connection"
+            | "proxy-authenticate"
+            | "proxy-authorization"
+            | "te"
+            | "transfer-encoding"
+            | "upgrade"
+    )
+}
+
+fn has_any(headers: &HeaderMap) -> bool {
+    headers.keys().any(is_one)
+}
+
 /// Takes them off.
 pub(super) fn remove(headers: &mut HeaderMap) {
-    // Few messages have one, and to look at each name once costs less than to look for each of these.
-    if !headers.keys().any(|name| HOP_BY_HOP.contains(name)) {
+    if !has_any(headers) {
         return;
     }
     let named: Vec<HeaderName> = headers
@@ -40,6 +59,9 @@ pub(super) fn remove(headers: &mut HeaderMap) {
 
 /// Takes them off a request, and says in our own name that trailers may come if the caller takes them.
 pub(super) fn remove_from_request(headers: &mut HeaderMap) {
+    if !has_any(headers) {
+        return;
+    }
     let mut te = headers.get_all(TE).iter();
     let takes_trailers = te.any(|value| names(value).any(|name| name == "trailers"));
     remove(headers);
@@ -57,6 +79,12 @@ fn names(value: &HeaderValue) -> impl Iterator<Item = String> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn each_is_known_by_its_text() {
+        assert!(HOP_BY_HOP.iter().all(is_one));
+        assert!(!is_one(&http::header::COOKIE));
+    }
 
     #[test]
     fn what_connection_names_is_gone_before_anybody_believes_it() {

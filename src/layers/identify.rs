@@ -67,27 +67,24 @@ where
         self.inner.poll_ready(cx)
     }
 
-    fn call(&mut self, call: Call<Unidentified>) -> Self::Future {
-        let Call {
-            endpoint,
-            caller: Unidentified,
-            mut request,
-            mut origin,
-        } = call;
-        let actor = request.headers_mut().remove(ACTOR);
+    fn call(&mut self, mut call: Call<Unidentified>) -> Self::Future {
+        let origin = &mut call.origin;
+        let actor = call.request.headers_mut().remove(ACTOR);
         if self.layer.trusted.trusts(origin.peer) {
             origin.on_behalf_of = actor
                 .and_then(|name| String::from_utf8(name.as_bytes().to_vec()).ok())
                 .map(|name| name.trim().chars().take(LONGEST_ACTOR).collect())
                 .filter(|name: &String| !name.is_empty());
-            origin.client = self.layer.trusted.client(origin.peer, request.headers());
+            origin.client = self
+                .layer
+                .trusted
+                .client(origin.peer, call.request.headers());
         }
-        let caller = Caller::of(request.headers(), &self.layer.key);
         self.inner.call(Call {
-            endpoint,
-            caller,
-            request,
-            origin,
+            endpoint: call.endpoint,
+            caller: Caller::of(call.request.headers(), &self.layer.key),
+            request: call.request,
+            origin: call.origin,
         })
     }
 }

@@ -13,10 +13,8 @@ use futures_util::future::{Either, Ready, ready as at_once};
 use http_body::Body as _;
 use pin_project_lite::pin_project;
 use tower::{Layer, Service};
-use tower_http::timeout::TimeoutBody;
 
 use super::{Answer, Received};
-use crate::body::Body;
 use crate::error::ProxyError;
 use crate::live::Live;
 use crate::slots::{Slot, Slots};
@@ -79,9 +77,7 @@ where
         };
         if !received.request.body().is_end_stream() {
             let timeout = **self.layer.body_timeout.read();
-            received.request = received
-                .request
-                .map(|body| Body::boxed(TimeoutBody::new(timeout, body)));
+            received.request.body_mut().bound_pauses(timeout);
         }
         Either::Left(Admitted {
             answer: self.inner.call(received),
@@ -104,11 +100,11 @@ impl<F: Future<Output = Result<Answer, ProxyError>>> Future for Admitted<F> {
 
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
         let this = self.project();
-        let answer = ready!(this.answer.poll(cx))?;
-        Poll::Ready(Ok(match this.slot.take() {
-            Some(slot) => answer.map(|body| body.holding(slot)),
-            None => answer,
-        }))
+        let mut answer = ready!(this.answer.poll(cx))?;
+        if let Some(slot) = this.slot.take() {
+            answer.body_mut().hold(slot);
+        }
+        Poll::Ready(Ok(answer))
     }
 }
 
@@ -120,6 +116,7 @@ mod tests {
     use tower_test::mock::Spawn;
 
     use super::*;
+    use crate::body::Body;
     use crate::layers::testing;
 
     fn request() -> Received {

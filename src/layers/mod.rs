@@ -20,7 +20,10 @@ pub mod rescue;
 pub mod testing;
 
 use std::fmt;
+use std::hash::{BuildHasher as _, RandomState};
 use std::net::{IpAddr, SocketAddr};
+use std::sync::LazyLock;
+use std::sync::atomic::{AtomicU64, Ordering};
 
 use http::{HeaderName, HeaderValue, Method, Request, Response};
 use jiff::Timestamp;
@@ -178,21 +181,30 @@ impl Call {
 // === impl RequestId ===
 
 impl RequestId {
-    /// The id that the caller sent, if it is short and plain enough to be shown anywhere; else a new one.
+    /// The id that the caller sent, if it is short and plain enough to be shown anywhere; else a new one,
+    /// for what came at `received_at`.
     #[must_use]
-    pub fn of(sent: Option<&HeaderValue>) -> Self {
+    pub fn of(sent: Option<&HeaderValue>, received_at: Timestamp) -> Self {
         let plain = |byte: &u8| byte.is_ascii_alphanumeric() || b"-_.:".contains(byte);
         match sent {
             Some(id) if (1..=128).contains(&id.len()) && id.as_bytes().iter().all(plain) => {
                 Self(Id::Sent(id.clone()))
             }
-            _ => Self::new(),
+            _ => Self::new(received_at),
         }
     }
 
-    fn new() -> Self {
+    // Behind the time a number that is counted up from anywhere (RFC 9562 §6.2): no two of a process are the
+    // same, those of two processes by chance alone, and it takes less than a random number for each.
+    fn new(received_at: Timestamp) -> Self {
+        static NEXT: LazyLock<AtomicU64> =
+            LazyLock::new(|| AtomicU64::new(RandomState::new().hash_one(())));
+        let milliseconds = u64::try_from(received_at.as_millisecond()).unwrap_or(0);
+        let mut rest = [0; 10];
+        rest[2..].copy_from_slice(&NEXT.fetch_add(1, Ordering::Relaxed).to_be_bytes());
+        let id = uuid::Builder::from_unix_timestamp_millis(milliseconds, &rest).into_uuid();
         let mut text = [0; uuid::fmt::Hyphenated::LENGTH];
-        uuid::Uuid::now_v7().hyphenated().encode_lower(&mut text);
+        id.hyphenated().encode_lower(&mut text);
         Self(Id::New(text))
     }
 

@@ -15,11 +15,11 @@ use http::{HeaderMap, HeaderName, HeaderValue, Method, Response, StatusCode, Uri
 use pin_project_lite::pin_project;
 use tokio::time::Instant;
 use tower::{Layer, Service};
-use tracing::Instrument as _;
 use tracing::instrument::Instrumented;
+use tracing::{Instrument as _, Span};
 
 use super::{Answer, CACHE_STATUS, EVENT_ID, Inbound, Origin, REQUEST_ID, Received, RequestId};
-use crate::body::{Body, End};
+use crate::body::{Body, End, OnEnd};
 use crate::clock::Clock;
 use crate::domain::caller::Key;
 use crate::domain::{endpoint, redact};
@@ -86,31 +86,43 @@ where
         self.inner.poll_ready(cx)
     }
 
-    fn call(&mut self, inbound: Inbound) -> Self::Future {
-        let Inbound { peer, mut request } = inbound;
+    fn call(&mut self, mut inbound: Inbound) -> Self::Future {
+        // Not taken apart: what is large is moved as seldom as can be, here and in the layers inside.
+        let Inbound {
+            peer,
+            ref mut request,
+        } = inbound;
         let (peer, started) = (peer.ip(), Instant::now());
-        let request_id = RequestId::of(request.headers().get(REQUEST_ID));
+        let received_at = self.shared.clock.now();
+        let request_id = RequestId::of(request.headers().get(REQUEST_ID), received_at);
         let origin = Origin {
             request_id: request_id.clone(),
             peer,
             client: peer,
-            received_at: self.shared.clock.now(),
+            received_at,
             started,
             tool: None,
             on_behalf_of: None,
             priority: Priority::Read,
         };
-        let watched = Watched {
+        let span = tracing::info_span!("request", %request_id);
+        let watched = Box::new(Watched {
             shared: Arc::clone(&self.shared),
             method: request.method().clone(),
             uri: request.uri().clone(),
             started,
-            served: self.shared.traces.serve(&mut request),
+            served: self.shared.traces.serve(request).map(Box::new),
             request_id,
-        };
+            span: span.clone(),
+            answered: None,
+        });
         watched.shared.metrics.request_started();
-        let span = tracing::info_span!("request", request_id = %watched.request_id);
-        let answer = span.in_scope(|| self.inner.call(Received { request, origin }));
+        let entered = span.enter();
+        let answer = self.inner.call(Received {
+            request: inbound.request,
+            origin,
+        });
+        drop(entered);
         Observed {
             answer: answer.instrument(span),
             ongoing: Ongoing(Some(watched)),
@@ -134,12 +146,9 @@ impl<F: Future<Output = Result<Answer, Infallible>>> Future for Observed<F> {
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
         let mut this = self.project();
         let mut answer = ready!(this.answer.as_mut().poll(cx))?;
-        let Some(watched) = this.ongoing.0.take() else {
+        let Some(mut watched) = this.ongoing.0.take() else {
             return Poll::Ready(Ok(answer));
         };
-        answer
-            .headers_mut()
-            .insert(REQUEST_ID, watched.request_id.header());
         let answered = Answered::of(&answer);
         watched.shared.metrics.request_answered(
             &watched.method,
@@ -147,17 +156,12 @@ impl<F: Future<Output = Result<Answer, Infallible>>> Future for Observed<F> {
             answered.way,
             watched.started.elapsed(),
         );
-        let length = last(answer.headers(), &CONTENT_LENGTH);
-        let length: Option<u64> = length.and_then(|length| length.to_str().ok()?.parse().ok());
-        let span = this.answer.span().clone();
-        Poll::Ready(Ok(answer.map(|body| {
-            body.on_end(move |mut end| {
-                // What was announced is out: a server asks a body for no more than that.
-                end.complete |= length == Some(end.bytes);
-                let _entered = span.enter();
-                watched.ended(&answered, end);
-            })
-        })))
+        watched.answered = Some(answered);
+        answer
+            .headers_mut()
+            .insert(REQUEST_ID, watched.request_id.header());
+        answer.body_mut().tell_end(watched);
+        Poll::Ready(Ok(answer))
     }
 }
 
@@ -173,19 +177,34 @@ fn text(value: Option<&HeaderValue>) -> Option<&str> {
     value?.to_str().ok()
 }
 
-// What our own `Cache-Status` says, in one word.
-fn way(cache: Option<&str>) -> Way {
+// What our own `Cache-Status` says, in one word. By its beginning first, which is looked at sooner.
+fn way(cache: Option<&HeaderValue>) -> Way {
+    let cache = cache.and_then(|cache| str::from_utf8(cache.as_bytes()).ok());
     let Some(cache) = cache.and_then(|cache| cache.strip_prefix("tollgate; ")) else {
         return Way::Own;
     };
-    // Only an answer from the cache has a time that is left, and a fresh one alone has some.
-    match (cache.starts_with("hit"), cache.contains("; ttl=")) {
-        (true, _) if !cache.contains("; ttl=-") => Way::Hit,
-        (true, _) | (false, true) => Way::Stale,
-        (false, false) if cache.starts_with("fwd=method") => Way::Change,
-        (false, false) if !cache.starts_with("fwd=bypass") => Way::Miss,
-        (false, false) if cache.ends_with("not-cached") => Way::Pass,
-        (false, false) => Way::Bypass,
+    if let Some(left) = cache.strip_prefix("hit; ttl=") {
+        return if left.starts_with('-') {
+            Way::Stale
+        } else {
+            Way::Hit
+        };
+    }
+    if cache.starts_with("fwd=method") {
+        return Way::Change;
+    }
+    if cache.starts_with("fwd=bypass") {
+        return if cache.ends_with("not-cached") {
+            Way::Pass
+        } else {
+            Way::Bypass
+        };
+    }
+    // Of what was asked of upstream, only an answer from the cache has a time that is left.
+    if cache.contains("; ttl=") {
+        Way::Stale
+    } else {
+        Way::Miss
     }
 }
 
@@ -195,17 +214,30 @@ struct Answered {
     way: Way,
     cache: Option<HeaderValue>,
     event: Option<HeaderValue>,
+    /// How long the body is to be, where more than its reader could cut it off.
+    length: Option<u64>,
 }
 
 impl Answered {
     fn of(answer: &Answer) -> Self {
-        let cache = last(answer.headers(), &CACHE_STATUS);
+        let headers = answer.headers();
+        let cache = last(headers, &CACHE_STATUS);
+        let way = way(cache);
+        // An error that is told has one too.
+        let may_have_event = matches!(way, Way::Change | Way::Own);
+        let event = may_have_event.then(|| last(headers, &EVENT_ID)).flatten();
+        let length = || text(last(headers, &CONTENT_LENGTH))?.parse().ok();
         Self {
             status: answer.status(),
-            way: way(text(cache)),
+            way,
             // For the log alone.
             cache: cache.filter(|_| is_logged()).cloned(),
-            event: last(answer.headers(), &EVENT_ID).cloned(),
+            event: event.cloned(),
+            length: if answer.body().is_whole() {
+                None
+            } else {
+                length()
+            },
         }
     }
 }
@@ -216,8 +248,25 @@ struct Watched {
     method: Method,
     uri: Uri,
     started: Instant,
-    served: Option<Served>,
+    // In a box: without a collector there is none, and it is large.
+    served: Option<Box<Served>>,
     request_id: RequestId,
+    span: Span,
+    /// `None` until there is an answer.
+    answered: Option<Answered>,
+}
+
+impl OnEnd for Watched {
+    fn ended(mut self: Box<Self>, mut end: End) {
+        let Some(answered) = self.answered.take() else {
+            return;
+        };
+        // What was announced is out: a server asks a body for no more than that.
+        end.complete |= answered.length == Some(end.bytes);
+        let span = std::mem::replace(&mut self.span, Span::none());
+        let _entered = span.enter();
+        self.tell(&answered, end);
+    }
 }
 
 impl Watched {
@@ -231,7 +280,7 @@ impl Watched {
         }
     }
 
-    fn ended(mut self, answered: &Answered, end: End) {
+    fn tell(mut self: Box<Self>, answered: &Answered, end: End) {
         self.shared.metrics.request_ended();
         let is_logged = is_logged();
         let served = self.served.take();
@@ -241,7 +290,7 @@ impl Watched {
         let duration_ms = u64::try_from(self.started.elapsed().as_millis()).unwrap_or(u64::MAX);
         let path = redact::path(&self.shared.key, &self.method, self.path());
         if is_logged {
-            let trace_id = served.as_ref().map(Served::trace_id);
+            let trace_id = served.as_ref().map(|served| served.trace_id());
             let (method, status) = (&self.method, answered.status.as_u16());
             let (cache, event) = (text(answered.cache.as_ref()), text(answered.event.as_ref()));
             let cut = if end.complete { "" } else { ", cut off" };
@@ -254,12 +303,12 @@ impl Watched {
         self.trace(served, Some(answered), &path, end.complete);
     }
 
-    fn given_up(mut self) {
+    fn given_up(mut self: Box<Self>) {
         self.shared.metrics.request_ended();
         let served = self.served.take();
         let path = redact::path(&self.shared.key, &self.method, self.path());
         let method = &self.method;
-        let trace_id = served.as_ref().map(Served::trace_id);
+        let trace_id = served.as_ref().map(|served| served.trace_id());
         tracing::info!(
             %method, path = %path, trace_id = trace_id.as_deref(),
             "{method} {path} was given up by its caller before there was an answer"
@@ -269,7 +318,7 @@ impl Watched {
 
     fn trace(
         &self,
-        served: Option<Served>,
+        served: Option<Box<Served>>,
         answered: Option<&Answered>,
         path: &str,
         complete: bool,
@@ -289,7 +338,7 @@ impl Watched {
 }
 
 /// A request without an answer yet.
-struct Ongoing(Option<Watched>);
+struct Ongoing(Option<Box<Watched>>);
 
 impl Drop for Ongoing {
     fn drop(&mut self) {
@@ -373,7 +422,7 @@ mod tests {
 
     #[test]
     fn each_cache_status_is_one_way_of_answering() {
-        let says = |status: HeaderValue| way(status.to_str().ok());
+        let says = |status: HeaderValue| way(Some(&status));
         assert_eq!(says(hit(42, None)), Way::Hit);
         assert_eq!(says(hit(0, Some(Detail::Filtered))), Way::Hit);
         assert_eq!(says(hit(-1, Some(Detail::Revalidating))), Way::Stale);
@@ -390,8 +439,9 @@ mod tests {
         assert_eq!(bypass(Bypass::ChangeInFlight), Way::Bypass);
         assert_eq!(bypass(Bypass::NotCached), Way::Pass);
         assert_eq!(says(forwarded(Why::Method, false, false)), Way::Change);
-        for others in [None, Some(""), Some("cdn; hit"), Some("tollgate")] {
-            assert_eq!(way(others), Way::Own);
+        assert_eq!(way(None), Way::Own);
+        for others in ["", "cdn; hit", "tollgate"] {
+            assert_eq!(says(HeaderValue::from_static(others)), Way::Own);
         }
     }
 

@@ -52,7 +52,7 @@ pub(crate) fn received(request: Request<Body>) -> Received {
     let localhost = IpAddr::V4(Ipv4Addr::LOCALHOST);
     let id = http::HeaderValue::from_static("test-request");
     let origin = Origin {
-        request_id: RequestId::of(Some(&id)),
+        request_id: RequestId::of(Some(&id), Timestamp::UNIX_EPOCH),
         peer: localhost,
         client: localhost,
         received_at: Timestamp::UNIX_EPOCH,

@@ -146,10 +146,8 @@ impl Server {
                     service: Mutex::new(service),
                     requests: Arc::clone(&requests),
                 };
-                tokio::select! {
-                    () = protocols.serve(stream, service, &requests, &stop, since) => {}
-                    () = cut.cancelled() => {}
-                }
+                let connection = protocols.serve(stream, service, &requests, &stop, &cut, since);
+                connection.await;
             });
         }
         drop(listener);

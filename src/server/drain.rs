@@ -26,14 +26,16 @@ pub(super) async fn silence(stop: &CancellationToken, since: Instant) {
     Box::pin(sleep_until(since + FIRST_WORD)).await;
 }
 
-/// Serves a connection that somebody made at `since`, until it is over.
+/// Serves a connection that somebody made at `since`, until it is over or, some time after `stop`, `cut` off.
 pub(super) async fn serve<C: GracefulConnection>(
     mut connection: Pin<&mut C>,
     requests: &Requests,
     stop: &CancellationToken,
+    cut: &CancellationToken,
     since: Instant,
 ) {
     let (mut stopped, mut silent) = (pin!(stop.cancelled()), pin!(silence(stop, since)));
+    let mut is_cut = pin!(cut.cancelled());
     let mut is_told = false;
     poll_fn(|cx| {
         loop {
@@ -41,9 +43,14 @@ pub(super) async fn serve<C: GracefulConnection>(
             if connection.as_mut().poll(cx).is_ready() {
                 return Poll::Ready(());
             }
+            // One question each time, of those whose answer could be another by now: it is asked at every request.
+            let has_begun = requests.have_begun();
+            if (is_told || !has_begun) && is_cut.as_mut().poll(cx).is_ready() {
+                return Poll::Ready(());
+            }
             let is_last = match () {
                 () if is_told => Poll::Pending,
-                () if requests.have_begun() => stopped.as_mut().poll(cx),
+                () if has_begun => stopped.as_mut().poll(cx),
                 () => silent.as_mut().poll(cx),
             };
             if is_last.is_pending() {
@@ -94,7 +101,8 @@ mod tests {
             });
             let builder = Builder::new(TokioExecutor::new());
             let connection = builder.serve_connection(TokioIo::new(stream), service);
-            serve(pin!(connection), &requests, &told, since).await;
+            let never = CancellationToken::new();
+            serve(pin!(connection), &requests, &told, &never, since).await;
         });
         Connected { peer, stop, served }
     }

@@ -67,8 +67,8 @@ pub(super) struct Patience<S> {
 
 #[derive(Clone, Copy, Debug)]
 enum Awaited {
-    /// The rest of a head, of which something came then.
-    Head(Instant),
+    /// The rest of a head, of which something came then; `None`: just now, and nobody has waited since.
+    Head(Option<Instant>),
     /// A request, since then.
     Request(Instant),
     /// Frames, from whoever has said that they speak HTTP/2.
@@ -105,7 +105,7 @@ impl<S> Patience<S> {
             requests,
             times,
             timer: Box::pin(sleep(times.head)),
-            awaited: Awaited::Head(Instant::now()),
+            awaited: Awaited::Head(Some(Instant::now())),
             begun: 0,
             preface: Some(0),
             ahead: Bytes::new(),
@@ -117,7 +117,7 @@ impl<S> Patience<S> {
         if let Awaited::Request(_) = self.awaited
             && !bytes.is_empty()
         {
-            self.awaited = Awaited::Head(Instant::now());
+            self.awaited = Awaited::Head(None);
         }
         let Some(matched) = self.preface else { return };
         let rest = &PREFACE[matched..];
@@ -149,9 +149,10 @@ impl<S> Patience<S> {
         if self.look() {
             return None;
         }
-        match self.awaited {
-            Awaited::Head(since) => Some(since + self.times.head),
-            Awaited::Request(since) => Some(since + self.times.idle),
+        match &mut self.awaited {
+            // Most heads come as a whole, and no clock is looked at for them.
+            Awaited::Head(since) => Some(*since.get_or_insert_with(Instant::now) + self.times.head),
+            Awaited::Request(since) => Some(*since + self.times.idle),
             Awaited::Frames => None,
         }
     }

@@ -52,13 +52,15 @@ impl Protocols {
         Self { http1, http2 }
     }
 
-    /// Serves a connection that somebody made at `since`, until it is over; after `stop` as `drain` says.
+    /// Serves a connection that somebody made at `since`, until it is over; after `stop` as `drain` says, until
+    /// it is `cut` off.
     pub(super) async fn serve<I, S, B>(
         &self,
         mut stream: Patience<I>,
         service: S,
         requests: &Requests,
         stop: &CancellationToken,
+        cut: &CancellationToken,
         since: Instant,
     ) where
         I: AsyncRead + AsyncWrite + Unpin + 'static,
@@ -80,10 +82,10 @@ impl Protocols {
         let stream = TokioIo::new(stream);
         if is_http2 {
             let connection = pin!(self.http2.serve_connection(stream, service));
-            drain::serve(connection, requests, stop, since).await;
+            drain::serve(connection, requests, stop, cut, since).await;
         } else {
             let connection = pin!(self.http1.serve_connection(stream, service));
-            drain::serve(connection, requests, stop, since).await;
+            drain::serve(connection, requests, stop, cut, since).await;
         }
     }
 }

@@ -17,9 +17,8 @@ use http_body::Body as _;
 use hyper::body::Incoming;
 use hyper_util::client::legacy::Client;
 use hyper_util::rt::{TokioExecutor, TokioTimer};
-use tokio::time::{Instant, timeout};
+use tokio::time::{Instant, timeout_at};
 use tower::Service;
-use tower_http::timeout::TimeoutBody;
 
 use super::connect::connector;
 use super::health::Health;
@@ -32,7 +31,10 @@ use crate::traces::Traces;
 
 /// See the [module](self). Cloning shares the pool.
 #[derive(Clone, Debug)]
-pub struct Upstream {
+pub struct Upstream(Arc<Inner>);
+
+#[derive(Debug)]
+struct Inner {
     pool: Pool,
     request_timeout: Duration,
     metrics: Metrics,
@@ -40,12 +42,14 @@ pub struct Upstream {
     health: Health,
 }
 
+type Answered = Result<Response<Body>, ProxyError>;
+
 const KEEP_ALIVE: Duration = Duration::from_secs(10);
 
 // === impl Upstream ===
 
 impl Upstream {
-    /// A pool without connections yet.
+    /// A pool without connections yet, and a span of `traces` for each request that is sent.
     ///
     /// # Errors
     ///
@@ -55,6 +59,7 @@ impl Upstream {
         request_timeout: Duration,
         ca_file: Option<&Path>,
         metrics: Metrics,
+        traces: Traces,
     ) -> anyhow::Result<Self> {
         let mut builder = Client::builder(TokioExecutor::new());
         builder
@@ -64,75 +69,81 @@ impl Upstream {
             .http2_keep_alive_interval(KEEP_ALIVE)
             .http2_keep_alive_timeout(KEEP_ALIVE / 2)
             .http2_keep_alive_while_idle(true);
-        Ok(Self {
+        Ok(Self(Arc::new(Inner {
             pool: Pool::new(builder, connector(connect_timeout, ca_file)?),
             request_timeout,
             metrics,
-            traces: Traces::default(),
+            traces,
             health: Health::default(),
-        })
-    }
-
-    /// The same, with a span of `traces` for each request that is sent.
-    #[must_use]
-    pub fn traced(self, traces: Traces) -> Self {
-        Self { traces, ..self }
+        })))
     }
 
     /// Whether it is reached.
     #[must_use]
     pub fn health(&self) -> Health {
-        self.health.clone()
+        self.0.health.clone()
     }
+}
 
-    async fn send(self, request: Request<Body>) -> Result<Response<Body>, ProxyError> {
+// === impl Inner ===
+
+impl Inner {
+    // What is sent is sent at once, so that no future carries a request along.
+    fn send(self: Arc<Self>, request: Request<Body>) -> impl Future<Output = Answered> {
         let again = again(&request);
-        match (self.send_once(request, 0).await, again) {
-            (Err(ProxyError::ConnectionLost(_)), Some((again, on_resend))) => {
-                if let Some(on_resend) = on_resend {
-                    on_resend.tell();
+        let first = Arc::clone(&self).send_once(request, 0);
+        async move {
+            match (first.await, again) {
+                (Err(ProxyError::ConnectionLost(_)), Some(again)) => {
+                    let (again, on_resend) = *again;
+                    if let Some(on_resend) = on_resend {
+                        on_resend.tell();
+                    }
+                    self.send_once(again, 1).await
                 }
-                self.send_once(again, 1).await
+                (result, _) => result,
             }
-            (result, _) => result,
         }
     }
 
     fn timed(&self, body: Incoming) -> Body {
-        if body.is_end_stream() {
-            return Body::from(body);
-        }
-        Body::boxed(TimeoutBody::new(self.request_timeout, body))
+        let mut body = Body::from(body);
+        body.bound_pauses(self.request_timeout);
+        body
     }
 
-    async fn send_once(
-        &self,
+    fn send_once(
+        self: Arc<Self>,
         mut request: Request<Body>,
         sent_before: i64,
-    ) -> Result<Response<Body>, ProxyError> {
-        let span = self.traces.call(&mut request, sent_before);
+    ) -> impl Future<Output = Answered> {
+        // In a box: without a collector there is none, and it is large.
+        let span = self.traces.call(&mut request, sent_before).map(Box::new);
         let started = Instant::now();
         let pool = self.pool.current();
-        let result = match timeout(self.request_timeout, pool.client.request(request)).await {
-            Ok(Ok(answer)) => Ok(answer.map(|body| self.timed(body))),
-            Ok(Err(error)) if error.is_connect() => {
-                Err(ProxyError::ConnectFailed(Arc::new(error.into())))
+        let answer = timeout_at(started + self.request_timeout, pool.client.request(request));
+        async move {
+            let result = match answer.await {
+                Ok(Ok(answer)) => Ok(answer.map(|body| self.timed(body))),
+                Ok(Err(error)) if error.is_connect() => {
+                    Err(ProxyError::ConnectFailed(Arc::new(error.into())))
+                }
+                Ok(Err(error)) => {
+                    self.pool.failed(&pool, &error);
+                    Err(ProxyError::lost(error))
+                }
+                Err(_) => Err(ProxyError::Timeout(self.request_timeout)),
+            };
+            self.metrics.upstream_answered(
+                result.as_ref().ok().map(Response::status),
+                started.elapsed(),
+            );
+            self.health.heard(result.is_ok());
+            if let Some(span) = span {
+                span.ended(result.as_ref().map(Response::status).map_err(kind));
             }
-            Ok(Err(error)) => {
-                self.pool.failed(&pool, &error);
-                Err(ProxyError::lost(error))
-            }
-            Err(_) => Err(ProxyError::Timeout(self.request_timeout)),
-        };
-        self.metrics.upstream_answered(
-            result.as_ref().ok().map(Response::status),
-            started.elapsed(),
-        );
-        self.health.heard(result.is_ok());
-        if let Some(span) = span {
-            span.ended(result.as_ref().map(Response::status).map_err(kind));
+            result
         }
-        result
     }
 }
 
@@ -146,27 +157,27 @@ fn kind(error: &ProxyError) -> &'static str {
 }
 
 // The same request once more, if it may be sent twice, and who is told then.
-fn again(request: &Request<Body>) -> Option<(Request<Body>, Option<OnResend>)> {
+fn again(request: &Request<Body>) -> Option<Box<(Request<Body>, Option<OnResend>)>> {
     let repeatable = request.extensions().get::<Repeatable>().is_some();
     (repeatable && request.body().is_end_stream()).then(|| {
         let mut again = Request::new(Body::empty());
         *again.method_mut() = request.method().clone();
         *again.uri_mut() = request.uri().clone();
         *again.headers_mut() = request.headers().clone();
-        (again, request.extensions().get().cloned())
+        Box::new((again, request.extensions().get().cloned()))
     })
 }
 
 impl Service<Request<Body>> for Upstream {
     type Response = Response<Body>;
     type Error = ProxyError;
-    type Future = Pin<Box<dyn Future<Output = Result<Response<Body>, ProxyError>> + Send>>;
+    type Future = Pin<Box<dyn Future<Output = Answered> + Send>>;
 
     fn poll_ready(&mut self, _: &mut Context<'_>) -> Poll<Result<(), ProxyError>> {
         Poll::Ready(Ok(()))
     }
 
     fn call(&mut self, request: Request<Body>) -> Self::Future {
-        Box::pin(self.clone().send(request))
+        Box::pin(Arc::clone(&self.0).send(request))
     }
 }

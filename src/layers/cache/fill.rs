@@ -158,8 +158,10 @@ impl CacheLayer {
             Ok(Joined::Kept((entry, ttl))) => {
                 self.metrics.cache_request("hit");
                 let tool = lookup.tool.as_ref();
-                let reading = self.answered(&lookup.key, tool, Instant::now());
-                return Ok(respond::kept(&entry, &reader, reading, hit(ttl, None)));
+                let now = Instant::now();
+                let reading = self.answered(&lookup.key, tool, now);
+                let status = hit(ttl, None);
+                return Ok(respond::kept(&entry, &reader, reading, status, now));
             }
             Ok(Joined::Fetch { fill, began }) => {
                 if !lookup.has_older {
@@ -296,7 +298,7 @@ impl CacheLayer {
             None => hit(ttl, Some(Detail::Filtered)),
             Some(why) => forwarded(why, true, false),
         };
-        Some(respond::kept(&entry, reader, reading, status))
+        Some(respond::kept(&entry, reader, reading, status, now))
     }
 
     // A filtered list out of a fresh whole one, kept like any other, and for how long it is fresh.
@@ -357,7 +359,7 @@ impl CacheLayer {
             Detail::Quota => hit(ttl, Some(detail)),
             _ => instead(lookup.why, status, ttl, detail),
         };
-        Some(respond::kept(&entry, reader, reading, status))
+        Some(respond::kept(&entry, reader, reading, status, now))
     }
 
     // Whether upstream failed, as opposed to having answered that there is nothing to read; what it answered,

@@ -54,17 +54,18 @@ impl Reader {
     }
 }
 
-/// The answer to a read that a kept list answers; `status` is its `Cache-Status`.
+/// The answer to a read at `now` that a kept list answers; `status` is its `Cache-Status`.
 pub(super) fn kept(
     entry: &Entry,
     reader: &Reader,
     reading: Option<Reading>,
     status: HeaderValue,
+    now: Instant,
 ) -> Answer {
-    let now = Instant::now();
     let mut answer = of_entry(entry, entry.headers.clone(), reader);
     let headers = answer.headers_mut();
-    headers.insert(AGE, HeaderValue::from(entry.age(now).as_secs()));
+    let age = i64::try_from(entry.age(now).as_secs()).unwrap_or(i64::MAX);
+    headers.insert(AGE, entry.told_age.or_make(age, HeaderValue::from));
     if let Some(reading) = reading {
         let resets_in = reading.resets_at.saturating_duration_since(now);
         headers.insert(QUOTA_REMAINING, HeaderValue::from(reading.remaining));

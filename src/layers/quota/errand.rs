@@ -39,8 +39,8 @@ pub(super) struct Errand {
 pub(super) struct Going<S> {
     errand: Errand,
     pass: Pass,
-    /// The same once more, if it may be sent twice.
-    again: Option<(S, Call)>,
+    /// The same once more, if it may be sent twice. In a box, as what is carried along and seldom needed.
+    again: Option<Box<(S, Call)>>,
 }
 
 // What is said where upstream's words are not known.
@@ -81,7 +81,7 @@ impl Errand {
         now: Instant,
     ) -> Result<Going<S>, ProxyError> {
         let pass = self.admit(now).map_err(|gone| self.refuse(gone, now))?;
-        let again = again(call).map(|again| (inner.clone(), again));
+        let again = again(call).map(|again| Box::new((inner.clone(), again)));
         self.count_resend(call);
         Ok(Going {
             pass,
@@ -259,9 +259,10 @@ where
             again,
         } = self;
         let (answer, wait) = errand.judge(pass, answer).await;
-        let (Some((inner, mut call)), Some(wait)) = (again, wait) else {
+        let (Some(again), Some(wait)) = (again, wait) else {
             return Ok(answer);
         };
+        let (inner, mut call) = *again;
         if !errand.second_turn(wait).await {
             return Ok(answer);
         }

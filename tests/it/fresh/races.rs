@@ -435,7 +435,8 @@ impl PlainCache {
             scheme: http::uri::Scheme::HTTP,
             authority: toggl.addr().to_string().parse().unwrap(),
         };
-        let upstream = Upstream::new(minute, minute, None, metrics.clone()).unwrap();
+        let upstream =
+            Upstream::new(minute, minute, None, metrics.clone(), Traces::default()).unwrap();
         let service = ServiceBuilder::new()
             .layer(ObserveLayer::new(
                 key.clone(),
