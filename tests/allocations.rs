@@ -22,7 +22,7 @@ use tollgate::simulator::{Options, Toggl};
 
 /// hyper's own for a request and its answer, what watches it, the answer's headers and their values. Raise
 /// it only for something that a hit cannot do without.
-const MOST: u64 = 12;
+const MOST: u64 = 9;
 
 const HITS: u64 = 1000;
 

@@ -12,7 +12,7 @@ use std::sync::Arc;
 use std::task::{Context, Poll};
 use std::time::Duration;
 
-use http::{Request, Response};
+use http::{HeaderMap, Method, Request, Response, Uri};
 use http_body::Body as _;
 use hyper::body::Incoming;
 use hyper_util::client::legacy::Client;
@@ -90,16 +90,12 @@ impl Upstream {
 impl Inner {
     // What is sent is sent at once, so that no future carries a request along.
     fn send(self: Arc<Self>, request: Request<Body>) -> impl Future<Output = Answered> {
-        let again = again(&request);
+        let again = Again::of(&request);
         let first = Arc::clone(&self).send_once(request, 0);
         async move {
             match (first.await, again) {
                 (Err(ProxyError::ConnectionLost(_)), Some(again)) => {
-                    let (again, on_resend) = *again;
-                    if let Some(on_resend) = on_resend {
-                        on_resend.tell();
-                    }
-                    self.send_once(again, 1).await
+                    self.send_once(again.request(), 1).await
                 }
                 (result, _) => result,
             }
@@ -156,16 +152,40 @@ fn kind(error: &ProxyError) -> &'static str {
     }
 }
 
-// The same request once more, if it may be sent twice, and who is told then.
-fn again(request: &Request<Body>) -> Option<Box<(Request<Body>, Option<OnResend>)>> {
-    let repeatable = request.extensions().get::<Repeatable>().is_some();
-    (repeatable && request.body().is_end_stream()).then(|| {
-        let mut again = Request::new(Body::empty());
-        *again.method_mut() = request.method().clone();
-        *again.uri_mut() = request.uri().clone();
-        *again.headers_mut() = request.headers().clone();
-        Box::new((again, request.extensions().get().cloned()))
-    })
+/// What it takes to send a request once more, and who is told then.
+struct Again {
+    method: Method,
+    uri: Uri,
+    headers: HeaderMap,
+    on_resend: Option<OnResend>,
+}
+
+// === impl Again ===
+
+impl Again {
+    // In a box, as what is carried along and seldom needed.
+    fn of(request: &Request<Body>) -> Option<Box<Self>> {
+        let is_repeatable = request.extensions().get::<Repeatable>().is_some();
+        (is_repeatable && request.body().is_end_stream()).then(|| {
+            Box::new(Self {
+                method: request.method().clone(),
+                uri: request.uri().clone(),
+                headers: request.headers().clone(),
+                on_resend: request.extensions().get().cloned(),
+            })
+        })
+    }
+
+    fn request(self) -> Request<Body> {
+        if let Some(on_resend) = self.on_resend {
+            on_resend.tell();
+        }
+        let mut request = Request::new(Body::empty());
+        *request.method_mut() = self.method;
+        *request.uri_mut() = self.uri;
+        *request.headers_mut() = self.headers;
+        request
+    }
 }
 
 impl Service<Request<Body>> for Upstream {

@@ -298,7 +298,9 @@ pub(super) async fn what_a_change_comes_upon_may_be_what_another_left_open(store
     );
     let rows = store.rows().await;
     let mut settled = rows.iter().map(|row| row.event().unwrap());
-    let settled = settled.find(|event| event.action == "group.observed").unwrap();
+    let settled = settled
+        .find(|event| event.action == "group.observed")
+        .unwrap();
     assert_eq!(
         settled.relations,
         json!([{ "kind": "settles", "id": support.intent.id }])

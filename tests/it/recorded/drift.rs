@@ -479,7 +479,7 @@ async fn what_happens_while_a_change_is_under_way_is_noticed_after_it() {
 }
 
 #[tokio::test]
-async fn what_was_made_elsewhere_and_deleted_here_before_any_list_was_believed_was_not_always_there() {
+async fn what_was_made_elsewhere_and_deleted_here_was_not_always_there() {
     let (toggl, day) = (toggl().await, Day::noon());
     let mut gate = gate(&toggl, &day).await;
     let ann = gate.client("ann");
