@@ -4,6 +4,7 @@
 //! binds, and tells its addresses; [`App::run`] ends when everything that it started has ended. Meanwhile
 //! [`Reload::take`] changes what is set.
 
+mod at_once;
 mod past;
 mod reload;
 mod settings;
@@ -18,13 +19,13 @@ use std::time::Duration;
 use anyhow::Context as _;
 use axum::extract::ConnectInfo;
 use http::{Request, Response, Uri};
-use tokio::sync::Semaphore;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::{AbortOnDropHandle, TaskTracker};
 use tower::util::{BoxCloneSyncService, MapRequest};
 use tower::{Service, ServiceExt as _};
 
+use self::at_once::AtOnce;
 pub use self::reload::Reload;
 pub use self::tokens::token_file;
 use crate::admin::{self, Access, Admin, Slots, Tally};
@@ -64,6 +65,7 @@ pub struct App {
     proxy: (Arc<Listener>, Proxy),
     admin: (Arc<Listener>, Admin),
     new_token: Option<String>,
+    at_once: AtOnce,
     limits: Live<ServerLimits>,
     reload: Reload,
     store: SqliteStore,
@@ -152,6 +154,7 @@ impl App {
             clock.clone(),
             tasks.clone(),
         );
+        let at_once = AtOnce::of(&config.limits);
         let recorder = Live::from(Recorder {
             trail: Arc::clone(&trail),
             known: Arc::clone(&known),
@@ -166,7 +169,7 @@ impl App {
             tags: tags.clone(),
             quota: quota.clone(),
             reserve: config.quota.reserve.into(),
-            slots: Arc::new(Semaphore::new(config.limits.max_in_flight)),
+            slots: at_once.changes.clone(),
             tasks: tasks.clone(),
             clock: clock.clone(),
             metrics: metrics.clone(),
@@ -179,7 +182,7 @@ impl App {
         let cache = CacheLayer {
             lists: config.cache.enabled.then(lists),
             tags,
-            fills: Fills::new(config.limits.max_in_flight),
+            fills: Fills::new(at_once.fetches.clone()),
             epochs: Arc::clone(&epochs),
             known,
             freshness: freshness.clone(),
@@ -245,6 +248,7 @@ impl App {
             quota: quota.clone(),
             recorder: recorder.clone(),
             on_failure,
+            at_once: at_once.clone(),
             limits: limits.clone(),
             body_timeout: body_timeout.clone(),
             access,
@@ -255,6 +259,7 @@ impl App {
         };
         let parts = Parts {
             config,
+            in_flight: at_once.requests.clone(),
             body_timeout,
             key: key.clone(),
             clock: clock.clone(),
@@ -280,6 +285,7 @@ impl App {
             admin: (Arc::new(admin_listener), admin),
             reload,
             new_token,
+            at_once,
             limits,
             store,
             signer,
@@ -332,6 +338,7 @@ impl App {
             proxy,
             admin,
             reload,
+            at_once,
             limits,
             store,
             signer,
@@ -355,14 +362,14 @@ impl App {
             Instant::now() + limits.read().shutdown_grace
         };
         let (listener, service) = proxy;
-        let proxy = Server::new(listener, limits.clone())
+        let proxy = Server::new(listener, at_once.proxy, limits.clone())
             .secured(certificate.clone())
             .run(move |peer| told(service.clone(), peer), stop.clone());
         let (listener, mut admin) = admin;
         admin.stop = stop.clone();
         tasks.spawn(admin.tally.clone().run(admin.heads.clone(), stop.clone()));
         let router = admin::router(admin);
-        let admin = Server::new(listener, limits.clone())
+        let admin = Server::new(listener, at_once.admin, limits.clone())
             .secured(certificate)
             .run(move |peer| served(router.clone(), peer), stop.clone());
         let warnings = upkeep::warnings::run(

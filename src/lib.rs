@@ -16,7 +16,7 @@
 //! | [`domain`] | what it is all about, as values: operations, groups, differences, events, the chain |
 //!
 //! The rest is one thing each: [`body`], [`clock`], [`coding`], [`error`], [`export`], [`live`], [`metrics`],
-//! [`repeatable`], [`secret_file`], [`shutdown`], [`telemetry`], [`traces`], [`upkeep`].
+//! [`repeatable`], [`secret_file`], [`shutdown`], [`slots`], [`telemetry`], [`traces`], [`upkeep`].
 
 pub mod admin;
 pub mod app;

@@ -30,6 +30,7 @@ use crate::layers::{Answer, Call, Inbound};
 use crate::live::Live;
 use crate::metrics::Metrics;
 use crate::quota::Quota;
+use crate::slots::Slots;
 use crate::traces::Traces;
 use crate::upstream::Upstream;
 
@@ -40,6 +41,8 @@ pub type Proxy = BoxCloneSyncService<Inbound, Response<Body>, Infallible>;
 pub struct Parts {
     /// What is set.
     pub config: Config,
+    /// Requests at once.
+    pub in_flight: Slots,
     /// The longest pause within a request's body.
     pub body_timeout: Live<Duration>,
     /// Hashes credentials and codes.
@@ -67,6 +70,7 @@ pub type Lists = BoxCloneSyncService<Call, Answer, ProxyError>;
 pub fn proxy(parts: Parts, upstream: Upstream) -> (Proxy, Lists) {
     let Parts {
         config,
+        in_flight,
         body_timeout,
         key,
         clock,
@@ -77,7 +81,7 @@ pub fn proxy(parts: Parts, upstream: Upstream) -> (Proxy, Lists) {
         cache,
         quota,
     } = parts;
-    let (limits, identity) = (config.limits, config.identity);
+    let identity = config.identity;
     let to = Destination {
         scheme: config.upstream.url.scheme().clone(),
         authority: config.upstream.url.authority().clone(),
@@ -102,7 +106,7 @@ pub fn proxy(parts: Parts, upstream: Upstream) -> (Proxy, Lists) {
         // The one place where an error, or a panic, becomes problem+json.
         .layer(RescueLayer)
         // Before any work is done for it. A slot is free again when the answer's *body* has ended.
-        .layer(LimitLayer::new(limits.max_in_flight, body_timeout))
+        .layer(LimitLayer::new(in_flight, body_timeout))
         // From here on nobody looks at the path: what was received becomes a `Call { endpoint, .. }`.
         .layer(ClassifyLayer::new(identity.tools))
         // Only the fingerprint of a credential goes further than the request does.

@@ -4,7 +4,8 @@
 //! equal questions share one answer. For the same reason it names no path, only the database's file.
 //!
 //! What does not keep a change from being recorded is a warning: an upstream that nobody reaches fails a
-//! gateway's tools, and another gateway, or a restart, would not help them.
+//! gateway's tools, and another gateway, or a restart, would not help them; and a disk that is nearly full still
+//! takes changes.
 
 use std::fmt;
 use std::sync::Arc;
@@ -19,6 +20,7 @@ use tokio::time::Instant;
 use crate::clock::Clock;
 use crate::config::OnFailure;
 use crate::live::Live;
+use crate::store::sqlite::Room;
 use crate::store::{StoreError, Trail, Trouble};
 use crate::upstream::Health;
 
@@ -35,8 +37,8 @@ pub struct Watched {
     pub trail: Arc<dyn Trail>,
     /// The database's file, without its directories.
     pub file: String,
-    /// How many bytes are left for it, if the system tells.
-    pub free: Box<dyn Fn() -> Option<u64> + Send + Sync>,
+    /// How much room is left for it, if the system tells.
+    pub room: Box<dyn Fn() -> Option<Room> + Send + Sync>,
     /// What happens to a change that cannot be recorded.
     pub on_failure: Live<OnFailure>,
     /// Whether upstream is reached.
@@ -77,6 +79,8 @@ struct Answered {
     at: Instant,
     /// What is wrong, and since when.
     result: Result<(), (StoreError, Timestamp)>,
+    /// How little room is left, and since when.
+    scarce: Option<(Room, Timestamp)>,
 }
 
 const FRESH: Duration = Duration::from_secs(1);
@@ -98,7 +102,11 @@ impl Readiness {
 
     /// What is wrong, as of at most a second ago.
     pub async fn report(&self) -> Report {
-        let result = self.check().await;
+        let Answered { result, scarce, .. } = self.check().await;
+        let is_full = |(error, _): &(StoreError, _)| matches!(error.trouble(), Trouble::DiskFull);
+        // Of a disk that is full nobody needs to be told that it nearly is.
+        let scarce = scarce.filter(|_| !result.as_ref().is_err_and(is_full));
+        let scarce = scarce.map(|(room, since)| self.of.nearly_full(room, since));
         let reasons: Vec<_> = match result {
             Ok(()) => Vec::new(),
             Err((error, since)) => vec![self.of.finding(&error, since)],
@@ -106,27 +114,31 @@ impl Readiness {
         Report {
             ready: reasons.is_empty(),
             reasons,
-            warnings: self.of.warnings(),
+            warnings: scarce.into_iter().chain(self.of.unreached()).collect(),
         }
     }
 
-    async fn check(&self) -> Result<(), (StoreError, Timestamp)> {
+    async fn check(&self) -> Answered {
         // Held over the question, so that whoever comes meanwhile takes its answer.
         let mut last = self.last.lock().await;
         if let Some(answered) = &*last
             && answered.at.elapsed() < FRESH
         {
-            return answered.result.clone();
+            return answered.clone();
         }
-        let before = last.as_ref().and_then(|last| last.result.as_ref().err());
-        let since = before.map(|(_, since)| *since);
+        let wrong = last.as_ref().and_then(|last| last.result.as_ref().err());
+        let wrong = wrong.map(|(_, since)| *since);
+        let scarce = last.as_ref().and_then(|last| last.scarce);
+        let scarce = scarce.map(|(_, since)| since);
+        let since = |before: Option<Timestamp>| before.unwrap_or_else(|| self.of.clock.now());
         let result = self.of.trail.check().await;
-        let result = result.map_err(|error| (error, since.unwrap_or_else(|| self.of.clock.now())));
-        *last = Some(Answered {
+        let room = (self.of.room)().filter(Room::is_scarce);
+        let answered = Answered {
             at: Instant::now(),
-            result: result.clone(),
-        });
-        result
+            result: result.map_err(|error| (error, since(wrong))),
+            scarce: room.map(|room| (room, since(scarce))),
+        };
+        last.insert(answered).clone()
     }
 }
 
@@ -143,9 +155,9 @@ impl Watched {
         let file = &self.file;
         let (what, remedy) = match error.trouble() {
             Trouble::DiskFull => {
-                let left = (self.free)().map_or_else(
+                let left = (self.room)().map_or_else(
                     || "the system does not say how much is left".to_owned(),
-                    |free| format!("{} left", ByteSize(free)),
+                    |room| format!("{} left", ByteSize(room.free)),
                 );
                 (
                     format!("the disk with {file} is full"),
@@ -205,12 +217,28 @@ impl Watched {
         }
     }
 
-    fn warnings(&self) -> Vec<Finding> {
-        let Some(unreachable) = self.upstream.unreachable() else {
-            return Vec::new();
+    fn nearly_full(&self, room: Room, since: Timestamp) -> Finding {
+        let effect = match **self.on_failure.read() {
+            OnFailure::Refuse => {
+                "none yet; when it is full, changes are refused with 503 and not sent"
+            }
+            OnFailure::Forward => "none yet; when it is full, changes are sent and not recorded",
         };
+        let (file, free, size) = (&self.file, ByteSize(room.free), ByteSize(room.size));
+        Finding {
+            what: format!("the disk with {file} is nearly full: {free} of {size} left"),
+            since: moment(since),
+            effect,
+            remedy: "free space on its file system, or let old events go (audit.retention)"
+                .to_owned(),
+            cause: None,
+        }
+    }
+
+    fn unreached(&self) -> Option<Finding> {
+        let unreachable = self.upstream.unreachable()?;
         if unreachable.last.elapsed() > LATELY {
-            return Vec::new();
+            return None;
         }
         let ago = SignedDuration::try_from(unreachable.since.elapsed()).unwrap_or_default();
         let since = self.clock.now().checked_sub(ago).unwrap_or(Timestamp::MIN);
@@ -218,7 +246,7 @@ impl Watched {
             1 => "the last request".to_owned(),
             count => format!("the last {count} requests"),
         };
-        vec![Finding {
+        Some(Finding {
             what: format!("upstream gave no answer to {requests}"),
             since: moment(since),
             effect: "lists are served old for up to cache.stale_if_error; all else fails with 502 or 504",
@@ -226,7 +254,7 @@ impl Watched {
                 "see whether upstream.url can be reached from this machine; the log has the errors"
                     .to_owned(),
             cause: None,
-        }]
+        })
     }
 }
 
@@ -245,11 +273,46 @@ mod tests {
         Readiness::new(Watched {
             trail: Arc::new(trail),
             file: "tollgate.db".to_owned(),
-            free: Box::new(|| Some(4096)),
+            room: Box::new(|| Some(room(1 << 20))),
             on_failure: OnFailure::Refuse.into(),
             upstream,
             clock: Clock::from_fn(|| Timestamp::from_second(1_795_521_600).unwrap()),
         })
+    }
+
+    fn room(free: u64) -> Room {
+        Room {
+            database: 4096,
+            free,
+            size: 1 << 20,
+        }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_disk_that_is_nearly_full_is_a_warning_until_there_is_room_and_no_reason() {
+        let free = Arc::new(std::sync::atomic::AtomicU64::new(1 << 16));
+        let left = Arc::clone(&free);
+        let store = MemoryStore::new();
+        let watched = Arc::into_inner(readiness(store.clone(), Health::default()).of).unwrap();
+        let readiness = Readiness::new(Watched {
+            room: Box::new(move || Some(room(left.load(std::sync::atomic::Ordering::SeqCst)))),
+            ..watched
+        });
+        let report = readiness.report().await;
+        assert!(report.ready && report.reasons.is_empty());
+        assert_snapshot!(serde_json::to_string_pretty(&report.warnings).unwrap(), @r#"
+        [
+          {
+            "what": "the disk with tollgate.db is nearly full: 64.0 KiB of 1.0 MiB left",
+            "since": "2026-11-24T12:00:00Z",
+            "effect": "none yet; when it is full, changes are refused with 503 and not sent",
+            "remedy": "free space on its file system, or let old events go (audit.retention)"
+          }
+        ]
+        "#);
+        free.store(1 << 19, std::sync::atomic::Ordering::SeqCst);
+        tokio::time::advance(FRESH).await;
+        assert!(readiness.report().await.warnings.is_empty());
     }
 
     #[tokio::test(start_paused = true)]

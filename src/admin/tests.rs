@@ -77,7 +77,7 @@ async fn admin(folder: &std::path::Path) -> Admin {
         readiness: Readiness::new(Watched {
             trail: Arc::clone(&trail),
             file: "tollgate.db".to_owned(),
-            free: Box::new(|| None),
+            room: Box::new(|| None),
             on_failure: crate::config::OnFailure::Refuse.into(),
             upstream: crate::upstream::Health::default(),
             clock: clock.clone(),

@@ -15,6 +15,7 @@ use anyhow::Context as _;
 use serde_json::json;
 use tokio_util::task::TaskTracker;
 
+use super::at_once::AtOnce;
 use super::{settings, tokens};
 use crate::admin::{Access, Tokens};
 use crate::cache::lists::Lists;
@@ -40,6 +41,7 @@ pub struct Reload {
     pub(super) quota: Quota,
     pub(super) recorder: Live<Recorder>,
     pub(super) on_failure: Live<OnFailure>,
+    pub(super) at_once: AtOnce,
     pub(super) limits: Live<ServerLimits>,
     pub(super) body_timeout: Live<Duration>,
     pub(super) access: Access,
@@ -91,6 +93,7 @@ impl Reload {
         }
         self.freshness.replace(freshness);
         self.quota.set(settings::quota(config));
+        self.at_once.set(&config.limits);
         self.limits.replace(settings::limits(config));
         self.body_timeout.replace(config.limits.body_timeout);
         self.on_failure.replace(config.audit.on_failure);

@@ -30,7 +30,6 @@ pub(super) fn quota(config: &Config) -> quota::Settings {
 
 pub(super) fn limits(config: &Config) -> ServerLimits {
     ServerLimits {
-        max_connections: config.limits.max_connections,
         header_timeout: config.limits.header_timeout,
         body_timeout: config.limits.body_timeout,
         shutdown_grace: config.limits.shutdown_grace,

@@ -26,7 +26,7 @@ pub(super) fn readiness(
     Readiness::new(Watched {
         trail,
         file: file.to_string_lossy().into_owned(),
-        free: Box::new(move || Some(store.room().ok()?.free)),
+        room: Box::new(move || store.room().ok()),
         on_failure,
         upstream: upstream.health(),
         clock,

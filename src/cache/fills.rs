@@ -14,20 +14,21 @@ use bytes::Bytes;
 use futures_util::FutureExt as _;
 use futures_util::future::{BoxFuture, Shared};
 use http::{HeaderMap, Response, StatusCode};
-use tokio::sync::{Semaphore, oneshot};
+use tokio::sync::oneshot;
 
 use super::entry::Entry;
 use super::epochs::Snapshot;
 use super::key::CacheKey;
 use crate::body::Body;
 use crate::error::ProxyError;
+use crate::slots::Slots;
 
 /// See the [module](self). Cloning shares it.
 #[derive(Clone)]
 pub struct Fills {
     /// The newest fetch of each key, for as long as it may be joined.
     running: Arc<Mutex<HashMap<CacheKey, (Snapshot, Fill)>>>,
-    slots: Arc<Semaphore>,
+    slots: Slots,
 }
 
 /// What is fetched, and in which epochs.
@@ -82,10 +83,10 @@ pub enum Joined<K> {
 impl Fills {
     /// At most `most` fetches at once.
     #[must_use]
-    pub fn new(most: usize) -> Self {
+    pub fn new(most: impl Into<Slots>) -> Self {
         Self {
             running: Arc::default(),
-            slots: Arc::new(Semaphore::new(most)),
+            slots: most.into(),
         }
     }
 
@@ -128,7 +129,7 @@ impl Fills {
                 return Ok(Joined::Kept(kept));
             }
         }
-        let Ok(permit) = Arc::clone(&self.slots).try_acquire_owned() else {
+        let Some(slot) = self.slots.try_take() else {
             return Err(ProxyError::Overloaded);
         };
         let done = Done {
@@ -148,7 +149,7 @@ impl Fills {
             let done = done;
             let result = fetch.await;
             drop(done);
-            drop(permit);
+            drop(slot);
             let _ = tell.send(result);
         });
         Ok(Joined::Fetch { fill, began: true })

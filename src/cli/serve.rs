@@ -68,7 +68,7 @@ pub async fn run(args: Args) -> anyhow::Result<Option<Successor>> {
     let stop = stopped.child_token();
     let successor = succession::wait(takeovers, args.file.clone(), app.sockets(), stop.clone());
     let successor = tokio::spawn(successor);
-    tell(NotifyState::Ready);
+    tell(&[NotifyState::Ready]);
     tokio::select! {
         () = app.run(stop) => {}
         () = read_anew(hangups, args.file, reload, telemetry) => {}
@@ -83,16 +83,23 @@ pub async fn run(args: Args) -> anyhow::Result<Option<Successor>> {
 }
 
 // To whoever watches over this process, if they said where they listen.
-fn tell(state: NotifyState<'_>) {
-    if let Err(error) = sd_notify::notify(&[state]) {
+fn tell(states: &[NotifyState<'_>]) {
+    if let Err(error) = sd_notify::notify(states) {
         tracing::warn!(%error, "The service manager cannot be told");
     }
+}
+
+// With the time, by which a `Type=notify-reload` knows that it is the reload that it has asked for.
+fn tell_reload() {
+    let now = NotifyState::monotonic_usec_now().ok();
+    let states: Vec<_> = std::iter::once(NotifyState::Reloading).chain(now).collect();
+    tell(&states);
 }
 
 async fn tell_stop(stopped: &CancellationToken) {
     stopped.cancelled().await;
     tracing::info!("Told to stop: what is under way ends first");
-    tell(NotifyState::Stopping);
+    tell(&[NotifyState::Stopping]);
     std::future::pending().await
 }
 
@@ -128,11 +135,14 @@ async fn read_anew(mut hangups: Signal, file: FileArgs, mut reload: Reload, tele
         if hangups.recv().await.is_none() {
             return std::future::pending().await;
         }
+        tell_reload();
         if let Err(error) = read_once(&file, &mut reload, &telemetry).await {
             tracing::error!(
                 "The configuration was not read anew, and all that is set stays as it was: {error:#}"
             );
         }
+        // Whatever came of it: it serves, as before or by what was read.
+        tell(&[NotifyState::Ready]);
     }
 }
 

@@ -54,10 +54,11 @@ impl Config {
                 ..self.audit.clone()
             },
             limits: Limits {
+                max_connections: new.limits.max_connections,
+                max_in_flight: new.limits.max_in_flight,
                 header_timeout: new.limits.header_timeout,
                 body_timeout: new.limits.body_timeout,
                 shutdown_grace: new.limits.shutdown_grace,
-                ..self.limits.clone()
             },
             admin: Admin {
                 token: new.admin.token.clone(),

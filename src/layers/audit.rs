@@ -30,7 +30,6 @@ use std::task::{Context, Poll};
 use std::time::Duration;
 
 use futures_util::future::{BoxFuture, Either};
-use tokio::sync::Semaphore;
 use tokio_util::task::TaskTracker;
 use tower::{Layer, Service};
 
@@ -47,6 +46,7 @@ use crate::live::Live;
 use crate::metrics::Metrics;
 use crate::people::People;
 use crate::quota::Quota;
+use crate::slots::Slots;
 use crate::store::{KnownGroups, Trail};
 
 /// Makes [`Audit`]. Cloning shares the recorder.
@@ -92,7 +92,7 @@ pub struct Recorder {
     /// How many requests of a quota are kept for changes.
     pub reserve: u64,
     /// Changes under way, callers who hung up included.
-    pub slots: Arc<Semaphore>,
+    pub slots: Slots,
     /// Where changes run; the gateway ends when all have.
     pub tasks: TaskTracker,
     /// When.

@@ -38,9 +38,9 @@ pub struct Limit<S> {
 impl LimitLayer {
     /// `max_in_flight` requests at once, and `body_timeout` between two pieces of a caller's body.
     #[must_use]
-    pub fn new(max_in_flight: usize, body_timeout: impl Into<Live<Duration>>) -> Self {
+    pub fn new(max_in_flight: impl Into<Slots>, body_timeout: impl Into<Live<Duration>>) -> Self {
         Self {
-            slots: Slots::new(max_in_flight),
+            slots: max_in_flight.into(),
             body_timeout: body_timeout.into(),
         }
     }
@@ -72,7 +72,7 @@ where
     }
 
     fn call(&mut self, mut received: Received) -> Self::Future {
-        let Some(slot) = self.layer.slots.take() else {
+        let Some(slot) = self.layer.slots.try_take() else {
             return Either::Right(at_once(Err(ProxyError::Overloaded)));
         };
         if !received.request.body().is_end_stream() {

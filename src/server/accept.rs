@@ -9,7 +9,7 @@
 use std::convert::Infallible;
 use std::future::Future;
 use std::net::SocketAddr;
-use std::pin::{Pin, pin};
+use std::pin::Pin;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::task::{Context, Poll, Waker, ready};
 use std::time::Duration;
@@ -20,10 +20,7 @@ use http::header::{CONNECTION, HeaderValue};
 use http::{Request, Response, StatusCode};
 use http_body::{Frame, SizeHint};
 use hyper::body::Incoming;
-use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
-use hyper_util::server::conn::auto::Builder;
 use pin_project_lite::pin_project;
-use tokio::sync::Semaphore;
 use tokio::time::Instant;
 use tokio_rustls::server::TlsStream;
 use tokio_util::either::Either as Secured;
@@ -37,14 +34,14 @@ use super::drain;
 use super::framing::is_ambiguous;
 use super::listener::{Listener, Stream};
 use super::patience::{Patience, Requests, Times, UnderWay};
+use super::protocol::Protocols;
 use crate::body::{Body, BoxError};
 use crate::live::Live;
+use crate::slots::{Slot, Slots};
 
-/// What a server bounds.
+/// How long a server waits.
 #[derive(Clone, Copy, Debug)]
 pub struct ServerLimits {
-    /// Connections at once; further ones wait in the kernel's queue.
-    pub max_connections: usize,
     /// The time for a request's head, and for a TLS handshake before it.
     pub header_timeout: Duration,
     /// The longest pause in taking an answer.
@@ -57,15 +54,14 @@ pub struct ServerLimits {
 #[derive(Debug)]
 pub struct Server {
     listener: Arc<Listener>,
+    /// Connections at once; further ones wait in the kernel's queue.
+    connections: Slots,
     limits: Live<ServerLimits>,
     certificate: Option<Certificate>,
 }
 
 // Longer than clients keep a connection that they mean to use again, so that most are closed by them.
 const IDLE: Duration = Duration::from_secs(120);
-
-// All of a request's head: more than any client sends, and little enough to be kept for each connection.
-const HEAD: u32 = 64 << 10;
 
 // After an error that has to do with our own limits (no file descriptors), trying again at once would
 // only spin.
@@ -74,11 +70,16 @@ const PAUSE: Duration = Duration::from_millis(100);
 // === impl Server ===
 
 impl Server {
-    /// Serves what comes in on `listener`.
+    /// Serves what comes in on `listener`, so many `connections` at once.
     #[must_use]
-    pub fn new(listener: Arc<Listener>, limits: impl Into<Live<ServerLimits>>) -> Self {
+    pub fn new(
+        listener: Arc<Listener>,
+        connections: impl Into<Slots>,
+        limits: impl Into<Live<ServerLimits>>,
+    ) -> Self {
         Self {
             listener,
+            connections: connections.into(),
             limits: limits.into(),
             certificate: None,
         }
@@ -102,11 +103,11 @@ impl Server {
     {
         let Self {
             listener,
+            connections: slots,
             limits,
             certificate,
         } = self;
-        let builder = Arc::new(builder());
-        let slots = Arc::new(Semaphore::new(limits.read().max_connections));
+        let protocols = Arc::new(Protocols::new());
         let connections = TaskTracker::new();
         let cut = CancellationToken::new();
         loop {
@@ -122,7 +123,7 @@ impl Server {
             // A connection keeps to those with which it began.
             let times = Times::of(&limits.read());
             let certificate = certificate.clone();
-            let builder = Arc::clone(&builder);
+            let protocols = Arc::clone(&protocols);
             let (stop, cut) = (stop.clone(), cut.clone());
             connections.spawn(async move {
                 let (_slot, since) = (slot, Instant::now());
@@ -140,13 +141,13 @@ impl Server {
                 };
                 let Some(stream) = stream else { return };
                 let requests: Arc<Requests> = Arc::default();
-                let stream = TokioIo::new(Patience::new(stream, Arc::clone(&requests), times));
+                let stream = Patience::new(stream, Arc::clone(&requests), times);
                 let service = PerConnection {
                     service: Mutex::new(service),
                     requests: Arc::clone(&requests),
                 };
-                let connection = pin!(builder.serve_connection(stream, service));
-                drain::serve(connection, &requests, &stop, &cut, since).await;
+                let connection = protocols.serve(stream, service, &requests, &stop, &cut, since);
+                connection.await;
             });
         }
         drop(listener);
@@ -273,12 +274,15 @@ impl http_body::Body for Answering {
     }
 }
 
-async fn accept(
-    listener: &Listener,
-    slots: &Arc<Semaphore>,
-) -> Option<(Stream, SocketAddr, tokio::sync::OwnedSemaphorePermit)> {
-    let slot = Arc::clone(slots).acquire_owned().await.ok()?;
-    match listener.accept().await {
+async fn accept(listener: &Listener, slots: &Slots) -> Option<(Stream, SocketAddr, Slot)> {
+    let changed = slots.changed();
+    let slot = slots.take().await;
+    let accepted = tokio::select! {
+        accepted = listener.accept() => accepted,
+        // There may be one too few now: it is taken anew.
+        () = changed => return None,
+    };
+    match accepted {
         Ok((stream, peer)) => Some((stream, peer, slot)),
         Err(error) => {
             tracing::warn!(%error, "A connection could not be accepted");
@@ -307,21 +311,4 @@ async fn shake_hands(
             None
         }
     }
-}
-
-fn builder() -> Builder<TokioExecutor> {
-    let mut builder = Builder::new(TokioExecutor::new());
-    builder
-        .http1()
-        // In place of hyper's own timer.
-        .header_read_timeout(None)
-        .max_buf_size(HEAD as usize);
-    builder
-        .http2()
-        .timer(TokioTimer::new())
-        .max_concurrent_streams(256)
-        .max_header_list_size(HEAD)
-        .keep_alive_interval(Some(Duration::from_secs(30)))
-        .keep_alive_timeout(Duration::from_secs(20));
-    builder
 }

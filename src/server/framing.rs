@@ -3,6 +3,12 @@
 //! **Guarantee**: a request of HTTP/1 that goes on has one `Host` (RFC 9112 §3.2) and, if it is chunked, nothing
 //! but that (§6.1): upstream is sent its bytes without the chunks, and a coding below them would be lost. All else
 //! about its framing the library has refused before it gets here; `tests/it/hostile` has all of it.
+//!
+//! Chunks beside a `Content-Length` are not refused, as §6.1 allows: the library goes by the chunks, upstream is sent
+//! these alone, and the connection ends with the answer, so that nobody's next request is found behind it. It takes
+//! the length away before anybody can see it. To refuse it, its bytes would have to be read here as well, all of
+//! them, bodies included, since only so it is known where a head begins: a second reader beside the library's, that
+//! could come to think otherwise, which is the very thing that an attacker looks for.
 
 use http::header::{HOST, TRANSFER_ENCODING};
 use http::{Request, Version};

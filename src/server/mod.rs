@@ -7,6 +7,7 @@ mod framing;
 mod handed;
 mod listener;
 mod patience;
+mod protocol;
 mod takeover;
 
 pub use accept::{Server, ServerLimits};

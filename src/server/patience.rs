@@ -17,7 +17,8 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
-use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use bytes::{BufMut as _, Bytes, BytesMut};
+use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite, ReadBuf};
 use tokio::time::{Instant, Sleep, sleep};
 
 /// What a client begins with that speaks HTTP/2 (RFC 9113 §3.4); no HTTP/1 request does.
@@ -58,6 +59,8 @@ pub(super) struct Patience<S> {
     begun: u64,
     /// How much of the preface has come; `None` as soon as it is known that it will not.
     preface: Option<usize>,
+    /// What came while that was not known, for whoever reads next.
+    ahead: Bytes,
     /// Since when nothing of an answer was taken.
     stalled: Option<Instant>,
 }
@@ -105,6 +108,7 @@ impl<S> Patience<S> {
             awaited: Awaited::Head(Some(Instant::now())),
             begun: 0,
             preface: Some(0),
+            ahead: Bytes::new(),
             stalled: None,
         }
     }
@@ -183,6 +187,21 @@ impl<S> Patience<S> {
     }
 }
 
+impl<S: AsyncRead + Unpin> Patience<S> {
+    /// Whether the peer speaks HTTP/2. To be asked before anything is read, and nothing is lost by it.
+    pub(super) async fn is_http2(&mut self) -> io::Result<bool> {
+        let mut first = BytesMut::with_capacity(PREFACE.len());
+        while self.preface.is_some() {
+            let rest = PREFACE.len() - first.len();
+            if self.read_buf(&mut (&mut first).limit(rest)).await? == 0 {
+                break;
+            }
+        }
+        self.ahead = first.freeze();
+        Ok(matches!(self.awaited, Awaited::Frames))
+    }
+}
+
 impl<S: AsyncRead + Unpin> AsyncRead for Patience<S> {
     fn poll_read(
         self: Pin<&mut Self>,
@@ -190,6 +209,11 @@ impl<S: AsyncRead + Unpin> AsyncRead for Patience<S> {
         buffer: &mut ReadBuf<'_>,
     ) -> Poll<io::Result<()>> {
         let this = self.get_mut();
+        if !this.ahead.is_empty() {
+            let room = this.ahead.len().min(buffer.remaining());
+            buffer.put_slice(&this.ahead.split_to(room));
+            return Poll::Ready(Ok(()));
+        }
         let before = buffer.filled().len();
         let polled = Pin::new(&mut this.stream).poll_read(cx, buffer);
         match polled {
@@ -300,6 +324,32 @@ mod tests {
         assert!(!is_cut_off(&[b"PRI * HT", b"TP/2.0\r\n\r\nSM\r\n\r\n"]).await);
         assert!(!is_cut_off(&[PREFACE]).await);
         assert!(!is_cut_off(&[&[PREFACE, b"frames"].concat()]).await);
+    }
+
+    /// Whether it is taken for HTTP/2 when it comes in these pieces; all of it can be read afterwards.
+    async fn speaks_http2(pieces: &[&[u8]]) -> bool {
+        let mut builder = Builder::new();
+        for piece in pieces {
+            builder.read(piece);
+        }
+        let mut patience = Patience::new(builder.build(), Arc::default(), TIMES);
+        let is_http2 = patience.is_http2().await.unwrap();
+        let mut all = Vec::new();
+        patience.read_to_end(&mut all).await.unwrap();
+        assert_eq!(all, pieces.concat());
+        is_http2
+    }
+
+    #[tokio::test]
+    async fn http2_is_told_by_its_preface_and_nothing_that_came_is_lost() {
+        assert!(speaks_http2(&[PREFACE]).await);
+        assert!(speaks_http2(&[&[PREFACE, b"frames"].concat()]).await);
+        assert!(speaks_http2(&[b"PRI * HT", b"TP/2.0\r\n\r\nSM\r\n\r\nframes"]).await);
+        assert!(!speaks_http2(&[b"GET / HTTP/1.1\r\n\r\n"]).await);
+        assert!(!speaks_http2(&[b"P", b"UT / HTTP/1.1\r\nhost: gate\r\n\r\n"]).await);
+        assert!(!speaks_http2(&[b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r."]).await);
+        assert!(!speaks_http2(&[b"PRI"]).await);
+        assert!(!speaks_http2(&[]).await);
     }
 
     #[tokio::test(start_paused = true)]

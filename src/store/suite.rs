@@ -509,6 +509,8 @@ suite! {
     a_change_of_ours_is_no_news_to_any_view
     a_change_of_which_the_difference_is_not_known_is_no_news_either
     a_group_made_here_is_no_news_and_its_end_is
+    a_change_comes_upon_a_group_that_no_list_has_shown
+    what_a_change_comes_upon_may_be_what_another_left_open
     a_change_without_an_outcome_is_settled_by_the_next_list
     a_change_that_names_no_organization_is_settled_where_it_shows
     views_and_open_changes_are_bounded

@@ -13,15 +13,14 @@ use std::time::Duration;
 
 use http::{Request, Response};
 use hyper::body::Incoming;
-use hyper_rustls::HttpsConnector;
 use hyper_util::client::legacy::Client;
-use hyper_util::client::legacy::connect::HttpConnector;
 use hyper_util::rt::{TokioExecutor, TokioTimer};
 use tokio::time::{Instant, timeout_at};
 use tower::Service;
 
 use super::connect::connector;
 use super::health::Health;
+use super::pool::Pool;
 use crate::body::Body;
 use crate::error::ProxyError;
 use crate::metrics::Metrics;
@@ -34,7 +33,7 @@ pub struct Upstream(Arc<Inner>);
 
 #[derive(Debug)]
 struct Inner {
-    client: Client<HttpsConnector<HttpConnector>, Body>,
+    pool: Pool,
     request_timeout: Duration,
     metrics: Metrics,
     traces: Traces,
@@ -60,16 +59,16 @@ impl Upstream {
         metrics: Metrics,
         traces: Traces,
     ) -> anyhow::Result<Self> {
-        let client = Client::builder(TokioExecutor::new())
+        let mut builder = Client::builder(TokioExecutor::new());
+        builder
             .timer(TokioTimer::new())
             .pool_timer(TokioTimer::new())
             // A connection that died silently would else swallow every request until TCP gives up.
             .http2_keep_alive_interval(KEEP_ALIVE)
             .http2_keep_alive_timeout(KEEP_ALIVE / 2)
-            .http2_keep_alive_while_idle(true)
-            .build(connector(connect_timeout, ca_file)?);
+            .http2_keep_alive_while_idle(true);
         Ok(Self(Arc::new(Inner {
-            client,
+            pool: Pool::new(builder, connector(connect_timeout, ca_file)?),
             request_timeout,
             metrics,
             traces,
@@ -118,14 +117,18 @@ impl Inner {
         // In a box: without a collector there is none, and it is large.
         let span = self.traces.call(&mut request, sent_before).map(Box::new);
         let started = Instant::now();
-        let answer = timeout_at(started + self.request_timeout, self.client.request(request));
+        let pool = self.pool.current();
+        let answer = timeout_at(started + self.request_timeout, pool.client.request(request));
         async move {
             let result = match answer.await {
                 Ok(Ok(answer)) => Ok(answer.map(|body| self.timed(body))),
                 Ok(Err(error)) if error.is_connect() => {
                     Err(ProxyError::ConnectFailed(Arc::new(error.into())))
                 }
-                Ok(Err(error)) => Err(ProxyError::lost(error)),
+                Ok(Err(error)) => {
+                    self.pool.failed(&pool, &error);
+                    Err(ProxyError::lost(error))
+                }
                 Err(_) => Err(ProxyError::Timeout(self.request_timeout)),
             };
             self.metrics.upstream_answered(

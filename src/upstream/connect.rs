@@ -10,7 +10,8 @@ use rustls::pki_types::CertificateDer;
 use rustls::pki_types::pem::PemObject as _;
 use rustls::{ClientConfig, RootCertStore};
 
-/// Makes connections; gives up on one after `timeout`. Trusts `ca_file` in place of the system's roots.
+/// Makes connections; gives up on one after `timeout`, also on one that was made and whose other end has not
+/// acknowledged what was sent for so long: nobody is there any more, whatever may be heard of it later. Trusts `ca_file` in place of the system's roots.
 ///
 /// # Errors
 ///
@@ -23,6 +24,10 @@ pub fn connector(
     tcp.set_connect_timeout(Some(timeout));
     tcp.set_nodelay(true);
     tcp.set_keepalive(Some(Duration::from_secs(30)));
+    // Of whole seconds.
+    tcp.set_keepalive_interval(Some(timeout.max(Duration::from_secs(1))));
+    #[cfg(target_os = "linux")]
+    tcp.set_tcp_user_timeout(Some(timeout));
     // `https` goes through here as well, so other schemes are refused one level up.
     tcp.enforce_http(false);
     let builder = HttpsConnectorBuilder::new();

@@ -3,6 +3,7 @@
 mod client;
 mod connect;
 mod health;
+mod pool;
 
 pub use client::Upstream;
 pub use connect::connector;

@@ -143,6 +143,31 @@ async fn a_head_that_is_too_large_is_refused() {
     gate.stop().await;
 }
 
+#[tokio::test]
+async fn a_head_of_http2_may_be_as_large_as_is_said_and_no_byte_larger() {
+    const MOST: usize = 64 << 10;
+    let upstream = RawUpstream::start().await;
+    let gate = Gateway::in_front_of(&upstream.url()).start().await;
+    let tool = gate.stranger().http2();
+    let fields = [
+        (":method", "GET"),
+        (":scheme", "http"),
+        (":authority", &*gate.address()),
+        (":path", "/x"),
+        ("x-large", ""),
+    ];
+    let fields: usize = fields
+        .iter()
+        .map(|(name, value)| name.len() + value.len() + 32)
+        .sum();
+    let ask = |size: usize| tool.get("/x").header("x-large", &"x".repeat(size - fields));
+    ask(MOST + 1).await.assert_status(431);
+    let asked = ask(MOST).spawn();
+    upstream.answer("HTTP/1.1 204 No Content\r\n\r\n").await;
+    asked.await.unwrap().assert_status(204);
+    gate.stop().await;
+}
+
 // --- times ---
 
 #[tokio::test]

@@ -51,6 +51,11 @@ async fn answers(address: &str, raw: &[u8]) -> Vec<u16> {
     statuses.filter(|status| *status != 100).collect()
 }
 
+fn is_once(seen: &[&Request], line: &str, body: &str) -> bool {
+    let [request] = seen else { return false };
+    request.line == format!("{line} HTTP/1.1") && request.body == body.as_bytes()
+}
+
 fn check(
     case: &Case,
     answers: &[u16],
@@ -64,13 +69,12 @@ fn check(
     let expected = match &case.verdict {
         Verdict::Refused(status) => next.is_empty() && case_seen.is_empty() && answers == [*status],
         Verdict::Declined(status) => case_seen.is_empty() && answers == [*status, 200],
-        Verdict::Once(line, body) => {
-            let [request] = &case_seen[..] else {
-                return Err(told());
-            };
-            request.line == format!("{line} HTTP/1.1")
-                && request.body == body.as_bytes()
-                && answers[0] == 200
+        Verdict::Once(line, body) => is_once(&case_seen, line, body) && answers[0] == 200,
+        Verdict::Last(line, body) => {
+            next.is_empty() && is_once(&case_seen, line, body) && answers == [200]
+        }
+        Verdict::First(line, status) => {
+            next.is_empty() && is_once(&case_seen, line, "") && answers == [200, *status]
         }
         Verdict::Cut => next.is_empty() && case_seen.iter().all(|request| !request.is_whole),
     };

@@ -10,6 +10,7 @@ mod support;
 mod admin;
 mod bounded;
 mod chained;
+mod crowd;
 mod faults;
 mod fresh;
 mod harness;

@@ -3,14 +3,16 @@
 mod database;
 
 use std::fs;
+use std::process::Command;
 
 use http::Method;
 use http_body_util::BodyExt as _;
 use serde_json::{Value, json};
-use tollgate::simulator::Toggl;
+use tokio::net::UnixDatagram;
+use tollgate::simulator::{Match, Toggl};
 
-use crate::support::process::{Folder, Process};
-use crate::support::{Client, ORG, basic, eventually, groups, soon, toggl};
+use crate::support::process::{BINARY, Folder, NOBODY, Process};
+use crate::support::{Client, DESIGN, ORG, Wire, basic, eventually, group, groups, soon, toggl};
 
 const FILE: &str = "tollgate.toml";
 
@@ -197,7 +199,7 @@ async fn the_log_follows_and_so_do_the_quota_and_the_limits() {
     let gate = started(&toggl, "").await;
     let file = "[log]\nfilter = \"warn\"\n[quota]\nreserve = 20\npace = \"off\"\n[limits]\nbody_timeout = \"5s\"\nmax_in_flight = 7\n";
     let (_, told) = reread(&gate, file).await;
-    insta::assert_snapshot!(told, @"The configuration was read anew: quota.reserve: 10 → 20, quota.pace: after-429 → off, limits.body_timeout: 30s → 5s, log.filter: info → warn; needs a restart: limits.max_in_flight: 1024 → 7");
+    insta::assert_snapshot!(told, @"The configuration was read anew: quota.reserve: 10 → 20, quota.pace: after-429 → off, limits.max_in_flight: 1024 → 7, limits.body_timeout: 30s → 5s, log.filter: info → warn");
     let ann = ann(&gate, &toggl);
     eventually("requests are told of no more", async || {
         let before = gate.log();
@@ -214,6 +216,129 @@ async fn the_log_follows_and_so_do_the_quota_and_the_limits() {
     })
     .await;
     gate.stop().await;
+}
+
+/// A connection on which something was asked and answered.
+async fn served(gate: &Process) -> Wire {
+    let mut wire = Wire::connect(gate.address()).await;
+    ask(&mut wire).await;
+    assert!(wire.head().await.starts_with("HTTP/1.1 401 "));
+    wire
+}
+
+async fn ask(wire: &mut Wire) {
+    wire.write("GET /api/v9/me HTTP/1.1\r\nHost: gate\r\n\r\n")
+        .await;
+}
+
+#[tokio::test]
+async fn fewer_connections_cut_nobody_off_and_more_let_in_who_waits() {
+    let toggl = toggl().await;
+    let gate = started(&toggl, "[limits]\nmax_connections = 3\n").await;
+    let mut open = vec![
+        served(&gate).await,
+        served(&gate).await,
+        served(&gate).await,
+    ];
+    // One has gone, and its place is not given to the next.
+    open.pop();
+    let (_, told) = reread(&gate, "[limits]\nmax_connections = 1\n").await;
+    assert!(told.ends_with("limits.max_connections: 3 → 1"), "{told}");
+    let mut waiting = Wire::connect(gate.address()).await;
+    ask(&mut waiting).await;
+    while let Some(mut wire) = open.pop() {
+        let before = toggl.received();
+        ask(&mut wire).await;
+        assert!(
+            wire.head().await.starts_with("HTTP/1.1 401 "),
+            "nobody is cut off"
+        );
+        assert_eq!(toggl.received(), before + 1, "who waits is not served yet");
+    }
+    assert!(waiting.head().await.starts_with("HTTP/1.1 401 "));
+
+    let mut waiting = [
+        Wire::connect(gate.address()).await,
+        Wire::connect(gate.address()).await,
+    ];
+    for wire in &mut waiting {
+        ask(wire).await;
+    }
+    reread(&gate, "[limits]\nmax_connections = 3\n").await;
+    for wire in &mut waiting {
+        assert!(wire.head().await.starts_with("HTTP/1.1 401 "));
+    }
+    gate.stop().await;
+}
+
+#[tokio::test]
+async fn requests_in_flight_are_bounded_by_what_was_set_last() {
+    let toggl = toggl().await;
+    let gate = started(&toggl, "[limits]\nmax_in_flight = 3\n").await;
+    let ann = ann(&gate, &toggl);
+    let hold = toggl.every(Match::path("/api/v9/me")).hang();
+    let mut waiting: Vec<_> = (0..3).map(|_| ann.get("/api/v9/me").spawn()).collect();
+    hold.reached_by(3).await;
+    let overloaded = async || ann.get("/x").await.assert_problem(503, "overloaded");
+    overloaded().await;
+    reread(&gate, "[limits]\nmax_in_flight = 1\n").await;
+    overloaded().await;
+    reread(&gate, "[limits]\nmax_in_flight = 4\n").await;
+    waiting.push(ann.get("/api/v9/me").spawn());
+    soon("there is room for a fourth", hold.reached_by(4)).await;
+    overloaded().await;
+    reread(&gate, "[limits]\nmax_in_flight = 1\n").await;
+    hold.release();
+    for waiting in waiting {
+        waiting.await.unwrap().assert_ok();
+    }
+    // All have gone, so one has room; changes are counted by themselves, and by the same number.
+    let hold = toggl
+        .every(Match::path(format!("{}/*", groups(ORG))))
+        .hang();
+    let changing = ann.delete(group(ORG, DESIGN)).spawn();
+    hold.reached().await;
+    overloaded().await;
+    hold.release();
+    changing.await.unwrap().assert_ok();
+    gate.stop().await;
+}
+
+#[tokio::test]
+async fn the_service_manager_hears_when_a_reload_begins_and_when_it_is_over() {
+    let folder = Folder::before(NOBODY);
+    fs::write(folder.path().join(FILE), "").unwrap();
+    let path = folder.path().join("notify.sock");
+    let manager = UnixDatagram::bind(&path).unwrap();
+    let told = async || {
+        let mut message = [0; 4096];
+        let length = soon("it is told", manager.recv(&mut message))
+            .await
+            .unwrap();
+        String::from_utf8(message[..length].to_vec()).unwrap()
+    };
+    let mut command = Command::new(BINARY);
+    command.env("NOTIFY_SOCKET", &path);
+    let gate = folder.start_as(command).await;
+    assert_eq!(told().await, "READY=1\n");
+    for file in ["[cache]\nttl = \"1s\"\n", "a mistake"] {
+        let before = monotonic_usec();
+        reread(&gate, file).await;
+        let begun = told().await;
+        let at = begun.strip_prefix("RELOADING=1\nMONOTONIC_USEC=").unwrap();
+        let at: i128 = at.trim_end().parse().unwrap();
+        assert!((before..=monotonic_usec()).contains(&at), "{begun}");
+        assert_eq!(told().await, "READY=1\n");
+    }
+    let (_, status) = gate.stop().await;
+    assert!(status.success());
+    assert_eq!(told().await, "STOPPING=1\n");
+}
+
+/// The clock by which a service manager knows one reload from another.
+fn monotonic_usec() -> i128 {
+    let now = rustix::time::clock_gettime(rustix::time::ClockId::Monotonic);
+    i128::from(now.tv_sec) * 1_000_000 + i128::from(now.tv_nsec) / 1000
 }
 
 #[tokio::test]

@@ -12,7 +12,7 @@ use std::time::Duration;
 
 use http::StatusCode;
 use serde_json::json;
-use tokio::time::{Instant, interval, sleep_until};
+use tokio::time::{Instant, interval, timeout_at};
 use tollgate::simulator::{Match, Toggl};
 
 use crate::support::process::{Folder, Process};
@@ -143,9 +143,15 @@ async fn through_faults_of_all_kinds_no_event_is_lost_and_nothing_grows() {
     }
     // What is filled once (pools, caches, the store's pages) is full after the first half.
     let started = Instant::now();
-    sleep_until(started + Duration::from_secs(seconds) / 2).await;
+    let mut until = async |end: Instant| {
+        if let Ok(Some(ended)) = timeout_at(end, tasks.join_next()).await {
+            ended.unwrap();
+            panic!("somebody has ended before their time");
+        }
+    };
+    until(started + Duration::from_secs(seconds) / 2).await;
     let half = self::held(&gate);
-    sleep_until(started + Duration::from_secs(seconds)).await;
+    until(started + Duration::from_secs(seconds)).await;
     let whole = self::held(&gate);
     end.store(true, Ordering::Relaxed);
     while let Some(ended) = tasks.join_next().await {

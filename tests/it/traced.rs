@@ -56,7 +56,6 @@ impl Collector {
         let taken = Arc::<Mutex<Vec<_>>>::default();
         let stop = CancellationToken::new();
         let limits = ServerLimits {
-            max_connections: 10,
             header_timeout: Duration::from_secs(10),
             body_timeout: Duration::from_secs(10),
             shutdown_grace: Duration::ZERO,
@@ -71,7 +70,7 @@ impl Collector {
                 Ok::<_, Infallible>(Response::new(Body::empty()))
             }
         });
-        let server = Server::new(Arc::new(listener.into()), limits);
+        let server = Server::new(Arc::new(listener.into()), 10, limits);
         tokio::spawn(server.run(move |_| serve.clone(), stop.clone()));
         Self {
             url,

@@ -9,8 +9,8 @@ use futures_util::future::try_join_all;
 use http::{Method, StatusCode};
 use serde_json::{Value, json};
 
+use super::scene::Scene;
 use super::screen::{Line, Screen};
-use super::stage::Stage;
 use super::tool::{Ask, Reply, Tool};
 use crate::domain::action::{Action, Outcome};
 use crate::domain::ids::GroupId;
@@ -39,7 +39,7 @@ const WORKERS: u64 = 8;
 
 /// What came of a day.
 pub(super) struct Day<'a> {
-    stage: &'a Stage,
+    scene: &'a Scene,
     screen: &'a mut Screen,
     tally: Tally,
 }
@@ -79,10 +79,10 @@ enum Cache {
 
 impl<'a> Day<'a> {
     /// Plays it.
-    pub(super) async fn play(stage: &'a Stage, screen: &'a mut Screen) -> anyhow::Result<Tally> {
+    pub(super) async fn play(scene: &'a Scene, screen: &'a mut Screen) -> anyhow::Result<Tally> {
         let tally = Tally::default();
         let mut day = Self {
-            stage,
+            scene,
             screen,
             tally,
         };
@@ -94,9 +94,9 @@ impl<'a> Day<'a> {
     }
 
     async fn reads(&mut self) -> anyhow::Result<()> {
-        let dashboard = self.stage.labelled("bob", "dashboard");
-        let slack = self.stage.labelled("cleo", "slack-bot");
-        let hr = self.stage.labelled("ann", "hr-sync");
+        let dashboard = self.scene.labelled("bob", "dashboard");
+        let slack = self.scene.labelled("cleo", "slack-bot");
+        let hr = self.scene.labelled("ann", "hr-sync");
         self.screen
             .heading("Reads: a list is fetched once, and for each credential by itself")?;
         self.screen.columns()?;
@@ -129,10 +129,10 @@ impl<'a> Day<'a> {
     }
 
     async fn changes(&mut self) -> anyhow::Result<()> {
-        let hr = self.stage.labelled("ann", "hr-sync");
-        let dashboard = self.stage.labelled("bob", "dashboard");
-        let slack = self.stage.labelled("cleo", "slack-bot");
-        let curl = self.stage.curl("ann");
+        let hr = self.scene.labelled("ann", "hr-sync");
+        let dashboard = self.scene.labelled("bob", "dashboard");
+        let slack = self.scene.labelled("cleo", "slack-bot");
+        let curl = self.scene.curl("ann");
         let list = || Ask::get(GROUPS);
         self.screen.heading(
             "Changes: each is recorded before it is answered, and the next read sees it, whoever reads",
@@ -226,12 +226,12 @@ impl<'a> Day<'a> {
     }
 
     async fn behind_the_back(&mut self) -> anyhow::Result<()> {
-        let dashboard = self.stage.labelled("bob", "dashboard");
+        let dashboard = self.scene.labelled("bob", "dashboard");
         let list = || Ask::get(GROUPS);
         self.screen.heading(
             "Behind the gateway's back: noticed when the list is a minute old (cache.ttl), or on request",
         )?;
-        self.stage
+        self.scene
             .toggl
             .rename_group(GroupId(SUPPORT), "Help centre");
         self.elsewhere("Dan", "renames Support to Help centre")?;
@@ -266,7 +266,7 @@ impl<'a> Day<'a> {
     }
 
     async fn project_groups(&mut self) -> anyhow::Result<()> {
-        let curl = self.stage.curl("ann");
+        let curl = self.scene.curl("ann");
         let list = || Ask::get(PROJECT_GROUPS);
         self.screen.heading(
             "Which groups may work on which projects: lists and changes of the same kind",
@@ -442,15 +442,15 @@ impl<'a> Day<'a> {
     }
 
     fn time(&self) -> String {
-        self.stage.clock.now().strftime("%H:%M:%S").to_string()
+        self.scene.clock.now().strftime("%H:%M:%S").to_string()
     }
 
     fn calls(&self) -> u64 {
-        self.stage.calls(|request| request.path() != ME)
+        self.scene.calls(|request| request.path() != ME)
     }
 
     fn fetched(&self) -> u64 {
-        self.stage.fetched()
+        self.scene.fetched()
     }
 }
 

@@ -5,9 +5,10 @@ use std::time::Duration;
 use anyhow::{Context as _, bail, ensure};
 use tokio::time::{interval, timeout};
 
+use super::QUOTA;
 use super::day::{Changed, ME, Tally};
+use super::scene::Scene;
 use super::screen::{Screen, WIDTH};
-use super::stage::{QUOTA, Stage};
 use crate::cli::audit::{Column, table_of};
 use crate::domain::action::Action;
 use crate::domain::event::Event;
@@ -28,11 +29,11 @@ const COLUMNS: [Column; 6] = [
 const PATIENCE: Duration = Duration::from_secs(10);
 
 /// Shows the day's figures and its trail, and checks both.
-pub(super) async fn show(stage: &Stage, day: &Tally, screen: &mut Screen) -> anyhow::Result<()> {
-    let reader = Reader::open(&stage.database()).await?;
+pub(super) async fn show(scene: &Scene, day: &Tally, screen: &mut Screen) -> anyhow::Result<()> {
+    let reader = Reader::open(&scene.database).await?;
     let changes = u32::try_from(day.changes.len())?;
     let events = events(&reader, changes).await?;
-    calls(stage, day, screen)?;
+    calls(scene, day, screen)?;
     screen.heading("The trail: who changed what, oldest first")?;
     screen.text(&table_of(&events, &COLUMNS, Some(WIDTH)))?;
     let (noticed, made): (Vec<&Event>, Vec<&Event>) =
@@ -55,12 +56,12 @@ pub(super) async fn show(stage: &Stage, day: &Tally, screen: &mut Screen) -> any
     Ok(())
 }
 
-fn calls(stage: &Stage, day: &Tally, screen: &mut Screen) -> anyhow::Result<()> {
-    let fetched = stage.fetched();
+fn calls(scene: &Scene, day: &Tally, screen: &mut Screen) -> anyhow::Result<()> {
+    let fetched = scene.fetched();
     let saved = day.reads.saturating_sub(fetched);
-    let who = stage.calls(|request| request.path() == ME);
-    let dashboard = stage.toggl.authorization("bob");
-    let polled = stage.calls(|request| {
+    let who = scene.calls(|request| request.path() == ME);
+    let dashboard = scene.toggl.authorization("bob");
+    let polled = scene.calls(|request| {
         request.path() != ME && request.header("authorization") == Some(dashboard.as_str())
     });
     ensure!(saved * 2 > day.reads, "most reads went to Toggl");

@@ -20,9 +20,9 @@ pub(super) struct Line<'a> {
     pub(super) calls: Option<(u64, u64)>,
 }
 
-/// Writes to standard output.
+/// What is written to.
 pub(super) struct Screen {
-    out: io::Stdout,
+    out: Box<dyn Write + Send>,
     colour: bool,
 }
 
@@ -44,7 +44,14 @@ impl Screen {
         // https://no-color.org: set to anything but nothing.
         let refused = std::env::var_os("NO_COLOR").is_some_and(|value| !value.is_empty());
         let colour = out.is_terminal() && !refused;
+        let out = Box::new(out);
         Self { out, colour }
+    }
+
+    /// Elsewhere, without colours.
+    pub(super) fn to(out: impl Write + Send + 'static) -> Self {
+        let out = Box::new(out);
+        Self { out, colour: false }
     }
 
     /// Some text as it is.

@@ -83,6 +83,8 @@ fn each_key_takes_effect_or_needs_a_restart() {
     audit.scope
     audit.on_failure
     audit.max_body_size
+    limits.max_connections
+    limits.max_in_flight
     limits.header_timeout
     limits.body_timeout
     limits.shutdown_grace

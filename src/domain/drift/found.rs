@@ -13,9 +13,16 @@ use crate::domain::event::{Actor, Draft};
 use crate::domain::group::Group;
 
 /// What happened to the group that `draft` changes, since the last list of those who see it whole: `draft`
-/// was received `at` that time and found the group otherwise. Whose doing it was tells [`Finding::claiming`].
+/// was received `at` that time and found the group otherwise, or found one that nobody had seen: `missed_at`
+/// is when the last list was asked for that would have shown it and did not. Whose doing it was tells
+/// [`Finding::claiming`].
 #[must_use]
-pub fn found_by(draft: &Draft, witnesses: &[Witness], at: Timestamp) -> Option<Finding> {
+pub fn found_by(
+    draft: &Draft,
+    witnesses: &[Witness],
+    missed_at: Option<Timestamp>,
+    at: Timestamp,
+) -> Option<Finding> {
     let action = draft.intent.action;
     let went_well = matches!(draft.outcome, Outcome::Applied | Outcome::Partial);
     let is_of_a_group = action.is_of_a_group() || action == Action::MembershipChange;
@@ -28,24 +35,32 @@ pub fn found_by(draft: &Draft, witnesses: &[Witness], at: Timestamp) -> Option<F
         let state = witness.shown.state.as_ref()?;
         state.users.is_some().then(|| (since(witness), state))
     });
-    let (not_before, state) = whole.max_by_key(|(since, _)| *since)?;
+    let shown = whole.max_by_key(|(since, _)| *since);
+    let not_before = match shown {
+        Some((since, _)) => since,
+        None => missed_at.filter(|_| witnesses.is_empty())?,
+    };
     if not_before > at {
         return None;
     }
-    // Workspaces are left to the next list: who told of the group may have seen but some of them.
-    let after = Group {
-        name: found.name,
-        users: found.users.or_else(|| state.users.clone()),
-        ..state.clone()
+    let state = shown.map(|(_, state)| state);
+    let after = match state {
+        // Workspaces are left to the next list: who told of the group may have seen but some of them.
+        Some(state) => Group {
+            name: found.name,
+            users: found.users.or_else(|| state.users.clone()),
+            ..state.clone()
+        },
+        None => found,
     };
-    let changes = difference(Some(state), Some(&after));
+    let changes = difference(state, Some(&after));
     if changes.is_empty() {
         return None;
     }
     Some(Finding {
         group: Some(after.id),
         name: Some(after.name.clone()),
-        before: Some(state.clone()),
+        before: state.cloned(),
         after: Some(after),
         changes,
         not_before,
@@ -60,17 +75,27 @@ pub fn found_by(draft: &Draft, witnesses: &[Witness], at: Timestamp) -> Option<F
 
 impl Finding {
     /// The same, where it may be what became of one of these, which concern its organization; `None` where
-    /// the next list, which shows all groups, will tell it better.
+    /// the next list, which shows all groups, will tell it better. None will if `draft` ends the group.
     #[must_use]
-    pub fn claiming(mut self, open: &[Open]) -> Option<Self> {
+    pub fn claiming(mut self, open: &[Open], draft: &Draft) -> Option<Self> {
         for open in open {
-            match open.group {
-                Some(group) if self.group != Some(group) => {}
-                Some(_) if open.is_unknown() && open.explains(&self) != Explains::Nothing => {
-                    self.claim(open);
-                }
+            // Names are unique in an organization.
+            let makes_one = open.action == Action::GroupCreate && open.group_name.is_some();
+            let is_of_another = match open.group {
+                Some(group) => self.group != Some(group),
+                None => makes_one && (self.before.is_some() || self.name != open.group_name),
+            };
+            if is_of_another {
+                continue;
+            }
+            let is_of_one = open.group.is_some() || makes_one;
+            if is_of_one && open.is_unknown() && open.explains(&self) != Explains::Nothing {
+                self.claim(open);
+            } else if draft.intent.action != Action::GroupDelete {
                 // It may have touched any group.
-                Some(_) | None => return None,
+                return None;
+            } else if self.tone == Tone::Elsewhere {
+                self.tone = Tone::Open;
             }
         }
         Some(self)

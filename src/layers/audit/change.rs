@@ -6,7 +6,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use http::{HeaderMap, HeaderValue, Response};
 use http_body_util::BodyExt as _;
-use tokio::sync::{OwnedSemaphorePermit, oneshot};
+use tokio::sync::oneshot;
 use tokio::time::{Instant, sleep, timeout};
 use tower::Service;
 use tracing::Instrument as _;
@@ -29,6 +29,7 @@ use crate::domain::event::{Draft, Flag, Intent, ResponseRecord};
 use crate::domain::ids::EventId;
 use crate::error::ProxyError;
 use crate::layers::{Call, EVENT_ID};
+use crate::slots::Slot;
 use crate::store::{Learned, StoreError};
 
 // Between two tries to write an event whose change has been made.
@@ -50,14 +51,12 @@ where
         + Sync
         + 'static,
 {
-    let permit = Arc::clone(&recorder.slots)
-        .try_acquire_owned()
-        .map_err(|_| ProxyError::Overloaded)?;
+    let slot = recorder.slots.try_take().ok_or(ProxyError::Overloaded)?;
     // A caller who hangs up here has changed nothing: nothing was sent, and nothing is recorded.
     let (call, body) = take_body(&recorder, call).await?;
     let (reply, replied) = oneshot::channel();
     let tasks = recorder.tasks.clone();
-    let work = async move { record(&recorder, inner, call, change, body, reply, permit).await };
+    let work = async move { record(&recorder, inner, call, change, body, reply, slot).await };
     tasks.spawn(work.in_current_span());
     replied.await.unwrap_or(Err(ProxyError::Internal))
 }
@@ -128,7 +127,7 @@ async fn record<S>(
     change: Change,
     body: Recorded,
     reply: Reply,
-    permit: OwnedSemaphorePermit,
+    slot: Slot,
 ) where
     S: Service<Call, Response = Answer, Error = ProxyError, Future: Send>
         + Clone
@@ -199,7 +198,7 @@ async fn record<S>(
     let event = intent.id;
     let account = Account::of(&change, &facts, &told, seen.as_ref(), recorder.clock.now());
     let (draft, learned) = conclude(recorder, &told, account, intent, origin.started);
-    let written = complete(recorder, draft, learned, permit).await;
+    let written = complete(recorder, draft, learned, slot).await;
     let recorded = |error| ProxyError::Recorded {
         event,
         error: Box::new(error),
@@ -296,7 +295,7 @@ async fn complete(
     recorder: &Arc<Recorder>,
     draft: Draft,
     learned: Vec<Learned>,
-    permit: OwnedSemaphorePermit,
+    slot: Slot,
 ) -> Result<(), StoreError> {
     let (id, action, outcome) = (draft.intent.id, draft.intent.action, draft.outcome);
     let writing = Instant::now();
@@ -318,7 +317,7 @@ async fn complete(
             recorder.metrics.event_failed();
             let again = Arc::clone(recorder);
             recorder.tasks.spawn(async move {
-                let _permit = permit;
+                let _slot = slot;
                 loop {
                     sleep(RETRY).await;
                     match again.trail.complete(draft.clone(), learned.clone()).await {

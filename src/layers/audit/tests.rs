@@ -101,7 +101,7 @@ impl Setup {
             tags: Tags::new(),
             quota: Quota::default(),
             reserve: 10,
-            slots: Arc::new(Semaphore::new(2)),
+            slots: 2.into(),
             tasks: self.tasks.clone(),
             clock: Clock::system(),
             metrics: self.metrics.clone(),

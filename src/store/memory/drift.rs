@@ -46,14 +46,26 @@ impl Held {
         };
         let at = in_milliseconds(draft.intent.occurred_at);
         let nobody = (String::new(), organization);
-        let witnesses = self.elsewhere(&nobody).witnesses;
+        let Elsewhere { witnesses, known } = self.elsewhere(&nobody);
         let witnesses = witnesses.get(&group).map_or(&[][..], Vec::as_slice);
-        let found = found_by(draft, witnesses, at);
-        let Some(finding) = found.and_then(|found| found.claiming(&self.open(organization))) else {
+        let known = known.get(&group);
+        let whole = self.views.iter().filter(|((_, of), view)| {
+            *of == organization
+                && view.tells_users == Some(true)
+                && known.is_none_or(|known| *known > view.seen_at)
+        });
+        let missed_at = whole.map(|(_, view)| view.seen_at).max();
+        let found = found_by(draft, witnesses, missed_at, at);
+        let open = self.open(organization);
+        let Some(finding) = found.and_then(|found| found.claiming(&open, draft)) else {
             return Ok(());
         };
         self.append(finding.draft(EventId::new(), organization, at))?;
-        self.affect(group, &Effect::Changed(finding.changes), at, None);
+        let effect = Effect::Changed(finding.changes);
+        match finding.before {
+            Some(_) => self.affect(group, &effect, at, None),
+            None => self.appear(organization, group, &effect, at, None),
+        }
         self.close(organization, &finding.settles);
         Ok(())
     }

@@ -62,22 +62,24 @@ pub(super) async fn precede(
     let about = read::as_one(&[group]);
     let witnesses = read::witnesses(connection, organization, &about, "").await?;
     let witnesses = witnesses.get(&group).map_or(&[][..], Vec::as_slice);
-    let Some(found) = found_by(draft, witnesses, at) else {
+    let missed_at = match witnesses {
+        [] if draft.before.is_some() => read::missed_at(connection, organization, group).await?,
+        _ => None,
+    };
+    let Some(found) = found_by(draft, witnesses, missed_at, at) else {
         return Ok(());
     };
-    let Some(finding) = found.claiming(&read::open(connection, organization).await?) else {
+    let open = read::open(connection, organization).await?;
+    let Some(finding) = found.claiming(&open, draft) else {
         return Ok(());
     };
     let noticed = finding.draft(EventId::new(), organization, at);
     write::append(connection, head, &noticed).await?;
-    affect(
-        connection,
-        group,
-        &Effect::Changed(finding.changes),
-        at,
-        None,
-    )
-    .await?;
+    let effect = Effect::Changed(finding.changes);
+    match finding.before {
+        Some(_) => affect(connection, group, &effect, at, None).await?,
+        None => appear(connection, organization, group, &effect, at, None).await?,
+    }
     close(connection, organization, &finding.settles).await
 }
 

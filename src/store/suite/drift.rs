@@ -232,6 +232,82 @@ pub(super) async fn a_group_made_here_is_no_news_and_its_end_is(store: impl Stor
     assert_eq!(noticed(&store).await.lines().count(), 1);
 }
 
+/// The end of a group that looked like `found`.
+fn end(seconds: i64, found: &Group) -> Draft {
+    let mut gone = change(seconds, Action::GroupDelete, Some(found.id.0));
+    gone.before = Some(found.to_json());
+    gone.changes = diff(Some(found), None);
+    gone
+}
+
+pub(super) async fn a_change_comes_upon_a_group_that_no_list_has_shown(store: impl Store) {
+    show(&store, "ann", 1, &[design()]).await;
+    show(&store, "cleo", 5, &[of_a_member("Design")]).await;
+    done(&store, end(10, &group(8, "Support", &[])), vec![]).await;
+    assert_eq!(
+        noticed(&store).await,
+        r#"applied  noticed: created "Support" with workspace 3 elsewhere, between 12:00:01Z and 12:00:10Z"#
+    );
+    let rows = store.rows().await;
+    let last = rows.last().unwrap().event().unwrap();
+    assert_eq!(last.action, "group.delete", "what was found goes before it");
+    // One that goes on: it is in the next list, and no news there.
+    let sales = group(9, "Sales", &[(5, "Ann")]);
+    let mut kept = change(20, Action::GroupPatch, Some(9));
+    kept.before = Some(group(9, "Sales", &[]).to_json());
+    kept.after = Some(sales.to_json());
+    kept.changes = diff(Some(&group(9, "Sales", &[])), Some(&sales));
+    done(&store, kept, vec![]).await;
+    assert_eq!(noticed(&store).await.lines().count(), 2);
+    show(&store, "ann", 30, &[design(), sales.clone()]).await;
+    assert_eq!(noticed(&store).await.lines().count(), 2);
+    // One of which lists or answers have told before the last list of all, or of which only a member's could
+    // have told, is not new.
+    let known = group(10, "Old", &[]);
+    store.learn(vec![seen(25, known.clone())]).await;
+    done(&store, end(40, &known), vec![]).await;
+    let mut other = end(50, &group(11, "Other", &[]));
+    other.intent.target.organization_id = Some(OrganizationId(2));
+    done(&store, other, vec![]).await;
+    assert_eq!(noticed(&store).await.lines().count(), 2);
+}
+
+pub(super) async fn what_a_change_comes_upon_may_be_what_another_left_open(store: impl Store) {
+    show(&store, "ann", 1, &[design()]).await;
+    let made = |seconds, name: &str| {
+        let mut made = change(seconds, Action::GroupCreate, None);
+        made.outcome = Outcome::Unknown;
+        made.intent.target.group_name = Some(name.into());
+        made
+    };
+    let support = made(10, "Support");
+    done(&store, support.clone(), vec![]).await;
+    done(&store, made(11, "Sales"), vec![]).await;
+    done(&store, end(20, &group(8, "Support", &[])), vec![]).await;
+    done(&store, change(30, Action::ApiWrite, None), vec![]).await;
+    done(&store, end(40, &group(9, "Legal", &[])), vec![]).await;
+    show(&store, "ann", 50, &[design()]).await;
+    assert_eq!(
+        noticed(&store).await,
+        [
+            r#"applied  settled: created "Support" with workspace 3, between 12:00:10Z and 12:00:20Z"#,
+            r#"applied  noticed: created "Legal" with workspace 3, perhaps by a change that left it open, between 12:00:01Z and 12:00:40Z"#,
+            r#"rejected  settled: creation of "Sales" had no effect"#,
+        ]
+        .join("\n")
+    );
+    let rows = store.rows().await;
+    let mut settled = rows.iter().map(|row| row.event().unwrap());
+    let settled = settled
+        .find(|event| event.action == "group.observed")
+        .unwrap();
+    assert_eq!(
+        settled.relations,
+        json!([{ "kind": "settles", "id": support.intent.id }])
+    );
+    assert_eq!(settled.actor, support.intent.actor);
+}
+
 pub(super) async fn a_change_without_an_outcome_is_settled_by_the_next_list(store: impl Store) {
     show(&store, "ann", 1, &[design()]).await;
     let unknown = |seconds| {

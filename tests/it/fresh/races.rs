@@ -455,7 +455,6 @@ impl PlainCache {
         let listener = TcpListener::bind(("127.0.0.1", 0)).await.unwrap();
         let url = format!("http://{}", listener.local_addr().unwrap());
         let limits = ServerLimits {
-            max_connections: 64,
             header_timeout: minute,
             body_timeout: minute,
             shutdown_grace: minute,
@@ -465,8 +464,9 @@ impl PlainCache {
             let service = service.clone();
             service.map_request(move |request| Inbound { peer, request })
         };
-        let task =
-            tokio::spawn(Server::new(Arc::new(listener.into()), limits).run(serve, stop.clone()));
+        let task = tokio::spawn(
+            Server::new(Arc::new(listener.into()), 64, limits).run(serve, stop.clone()),
+        );
         Self {
             url,
             metrics,

@@ -479,6 +479,26 @@ async fn what_happens_while_a_change_is_under_way_is_noticed_after_it() {
 }
 
 #[tokio::test]
+async fn what_was_made_elsewhere_and_deleted_here_was_not_always_there() {
+    let (toggl, day) = (toggl().await, Day::noon());
+    let mut gate = gate(&toggl, &day).await;
+    let ann = gate.client("ann");
+    read(&ann).await;
+    day.pass(10);
+    let research = toggl.create_group(ORG, "Research");
+    day.pass(10);
+    toggl
+        .next(Match::new(Method::PUT, group(ORG, DESIGN)))
+        .reset_after_apply();
+    let change = ann.put(group(ORG, DESIGN), json!({ "name": "Brand" }));
+    change.await.assert_status(502);
+    day.pass(10);
+    ann.delete(group(ORG, research)).await.assert_ok();
+    assert_snapshot!(noticed(&mut gate).await, @r#"applied  noticed: created "Research" elsewhere, between 12:00:00Z and 12:00:30Z"#);
+    gate.stop().await;
+}
+
+#[tokio::test]
 async fn what_other_changes_did_to_groups_is_not_taken_for_a_strangers() {
     let (toggl, day) = (toggl().await, Day::noon());
     let mut gate = gate(&toggl, &day).await;

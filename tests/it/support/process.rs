@@ -10,6 +10,7 @@ use std::ffi::{OsStr, OsString};
 use std::fs::{self, File, OpenOptions};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Stdio};
+use std::time::Duration;
 
 use serde_json::Value;
 use sqlx::sqlite::{SqliteConnectOptions, SqliteConnection};
@@ -211,6 +212,8 @@ impl Folder {
     /// A connection that may write, as a stranger's tool would have one.
     pub(crate) async fn sqlite(&self) -> SqliteConnection {
         let options = SqliteConnectOptions::new().filename(self.database());
+        // The gateway may write all the time, and the machine have other things to do.
+        let options = options.busy_timeout(Duration::from_secs(60));
         options.connect().await.expect("a database")
     }
 

@@ -1,7 +1,9 @@
 //! HTTP to the byte: the two ends of a gateway where a library would be too polite.
 
 use std::net::SocketAddr;
+use std::os::fd::AsFd;
 
+use socket2::{SockFilter, SockRef};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::{TcpListener, TcpStream};
 
@@ -23,13 +25,31 @@ pub(crate) struct Wire {
 
 impl RawUpstream {
     pub(crate) async fn start() -> Self {
-        let listener = TcpListener::bind(("127.0.0.1", 0)).await.unwrap();
+        Self::start_at("127.0.0.1", 0).await
+    }
+
+    pub(crate) async fn start_at(host: &str, port: u16) -> Self {
+        let listener = TcpListener::bind((host, port)).await.unwrap();
         let address = listener.local_addr().unwrap();
         Self { listener, address }
     }
 
     pub(crate) fn url(&self) -> String {
         format!("http://{}", self.address)
+    }
+
+    pub(crate) fn port(&self) -> u16 {
+        self.address.port()
+    }
+
+    /// For who answers in another way.
+    pub(crate) fn into_listener(self) -> TcpListener {
+        self.listener
+    }
+
+    /// From now on nobody gets a connection, nor a word why.
+    pub(crate) fn vanish(&self) {
+        swallow(&self.listener);
     }
 
     /// The next connection.
@@ -56,6 +76,11 @@ impl Wire {
             stream,
             buffer: Vec::new(),
         }
+    }
+
+    /// As if the cable were cut: what the other end sends is not even acknowledged, and it is told nothing.
+    pub(crate) fn vanish(&self) {
+        swallow(&self.stream);
     }
 
     pub(crate) async fn connect(address: &str) -> Self {
@@ -145,6 +170,13 @@ impl Wire {
         let _ = soon("the connection ends", rest).await;
         std::mem::take(&mut self.buffer)
     }
+}
+
+/// Has the kernel drop each packet that comes for this socket.
+fn swallow(socket: &impl AsFd) {
+    // `BPF_RET`: of each packet this many bytes.
+    let nothing = SockFilter::new(0x06, 0, 0, 0);
+    SockRef::from(socket).attach_filter(&[nothing]).unwrap();
 }
 
 /// The values of a header in a head, in order.

@@ -96,6 +96,26 @@ pub(super) async fn witnesses(
     Ok(witnesses)
 }
 
+// When the last list was asked for that shows all of an organization and would have shown a group that no
+// view has; `None` where there is no such list, or the group was known by then.
+pub(super) async fn missed_at(
+    connection: &mut SqliteConnection,
+    organization: OrganizationId,
+    group: GroupId,
+) -> Result<Option<Timestamp>, StoreError> {
+    let missed_at: Option<String> = sqlx::query_scalar(
+        "SELECT v.seen_at FROM known_views v
+         LEFT JOIN known_groups k ON k.group_id = ?2 AND k.state IS NOT NULL
+         WHERE v.organization_id = ?1 AND v.tells_users = 1 AND coalesce(k.seen_at > v.seen_at, 1)
+         ORDER BY v.seen_at DESC LIMIT 1",
+    )
+    .bind(organization.0)
+    .bind(group.0)
+    .fetch_optional(connection)
+    .await?;
+    Ok(missed_at.as_deref().map(time))
+}
+
 pub(super) async fn elsewhere(
     connection: &mut SqliteConnection,
     seen: &Seen,
