@@ -457,7 +457,8 @@ fn traces(
         return Ok((Traces::default(), None));
     };
     // By the system's certificates: `upstream.ca_file` is about upstream.
-    let connector = upstream::connector(config.upstream.connect_timeout, None)?;
+    let timeout = config.upstream.connect_timeout;
+    let connector = upstream::connector(timeout, timeout, None)?;
     let endpoint = endpoint.to_string();
     let (traces, exporter) = traces::channel(&endpoint, connector, key.clone(), metrics.clone())?;
     Ok((traces, Some(exporter)))

@@ -46,8 +46,8 @@ impl Slots {
     /// One, if there is one.
     #[must_use]
     pub fn try_take(&self) -> Option<Slot> {
-        let most = self.0.most.load(Ordering::SeqCst);
-        let one_more = |taken: usize| (taken < most).then_some(taken + 1);
+        let most = || self.0.most.load(Ordering::SeqCst);
+        let one_more = |taken: usize| (taken < most()).then_some(taken + 1);
         let (set, fetched) = (Ordering::SeqCst, Ordering::Relaxed);
         let taken = self.0.taken.fetch_update(set, fetched, one_more);
         taken.is_ok().then(|| Slot(Arc::clone(&self.0)))

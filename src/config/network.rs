@@ -49,7 +49,7 @@ section! {
     "upstream" Upstream {
         /// Scheme, host and port of the Toggl API. Default: `https://api.track.toggl.com`.
         url: UpstreamUrl = UpstreamUrl::default(),
-        /// The longest time to a connection, TLS included, and until what is sent is acknowledged. Default: `5s`.
+        /// The longest time to a connection, TLS included. Default: `5s`.
         connect_timeout: Duration = Duration::from_secs(5),
         /// The longest time from sending a request to the head of its answer. Default: `30s`.
         request_timeout: Duration = Duration::from_secs(30),

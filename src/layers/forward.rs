@@ -13,10 +13,12 @@ use std::task::{Context, Poll, ready};
 
 use futures_util::future::{self, Either, Ready};
 use http::header::{
-    ALT_SVC, COOKIE, HOST, HeaderMap, HeaderName, HeaderValue, STRICT_TRANSPORT_SECURITY, VIA,
+    ALT_SVC, CONTENT_LENGTH, COOKIE, HOST, HeaderMap, HeaderName, HeaderValue,
+    STRICT_TRANSPORT_SECURITY, TRANSFER_ENCODING, VIA,
 };
 use http::uri::{Authority, Scheme};
 use http::{Request, Uri, Version};
+use http_body::Body as _;
 use pin_project_lite::pin_project;
 use smallvec::SmallVec;
 use tower::{Layer, Service};
@@ -107,7 +109,13 @@ impl ForwardLayer {
         // What this hop speaks is settled with upstream (ALPN), whatever the caller spoke.
         *request.version_mut() = Version::HTTP_11;
 
+        // The client sends no body of an unknown length with a method that seldom has one, unless it is told to.
+        let body = request.body();
+        let is_chunked = !body.is_end_stream() && body.size_hint().exact().is_none();
         let headers = request.headers_mut();
+        if is_chunked {
+            headers.insert(TRANSFER_ENCODING, HeaderValue::from_static("chunked"));
+        }
         join_cookies(headers);
         headers.append(VIA, via);
         if let Some(peer) = address(call.origin.peer) {
@@ -174,6 +182,10 @@ impl<F: Future<Output = Result<Answer, ProxyError>>> Future for Returning<F> {
         let mut answer = ready!(self.project().answer.poll(cx))?;
         let via = via(answer.version());
         let headers = answer.headers_mut();
+        // A length beside chunks is not that of the body (RFC 9112 §6.3), which has gone by the chunks.
+        if headers.contains_key(TRANSFER_ENCODING) {
+            headers.remove(CONTENT_LENGTH);
+        }
         hop_by_hop::remove(headers);
         headers.remove(ALT_SVC);
         headers.remove(STRICT_TRANSPORT_SECURITY);

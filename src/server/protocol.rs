@@ -76,6 +76,7 @@ impl Protocols {
             first = stream.is_http2() => first,
             // On the heap: no connection is larger for it.
             () = Box::pin(drain::silence(stop, since)) => return,
+            () = cut.cancelled() => return,
         };
         // Whoever breaks off before anything is said has said nothing.
         let Ok(is_http2) = first else { return };

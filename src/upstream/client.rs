@@ -18,7 +18,7 @@ use hyper_util::rt::{TokioExecutor, TokioTimer};
 use tokio::time::{Instant, timeout_at};
 use tower::Service;
 
-use super::connect::connector;
+use super::connect::{connector, in_time};
 use super::health::Health;
 use super::pool::Pool;
 use crate::body::Body;
@@ -67,8 +67,10 @@ impl Upstream {
             .http2_keep_alive_interval(KEEP_ALIVE)
             .http2_keep_alive_timeout(KEEP_ALIVE / 2)
             .http2_keep_alive_while_idle(true);
+        // Half of the time, so that a read can be made again in the other half.
+        let connector = connector(connect_timeout, request_timeout / 2, ca_file)?;
         Ok(Self(Arc::new(Inner {
-            pool: Pool::new(builder, connector(connect_timeout, ca_file)?),
+            pool: Pool::new(builder, in_time(connector, connect_timeout)),
             request_timeout,
             metrics,
             traces,

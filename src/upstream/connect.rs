@@ -4,20 +4,38 @@ use std::path::Path;
 use std::time::Duration;
 
 use anyhow::Context as _;
-use hyper_rustls::{HttpsConnector, HttpsConnectorBuilder};
+use http::Uri;
+use hyper_rustls::{HttpsConnector, HttpsConnectorBuilder, MaybeHttpsStream};
 use hyper_util::client::legacy::connect::HttpConnector;
+use hyper_util::rt::TokioIo;
 use rustls::pki_types::CertificateDer;
 use rustls::pki_types::pem::PemObject as _;
 use rustls::{ClientConfig, RootCertStore};
+use tokio::net::TcpStream;
+use tower::timeout::Timeout;
+use tower::util::BoxCloneSyncService;
 
-/// Makes connections; gives up on one after `timeout`, also on one that was made and whose other end has not
-/// acknowledged what was sent for so long: nobody is there any more, whatever may be heard of it later. Trusts `ca_file` in place of the system's roots.
+use crate::body::BoxError;
+
+/// Makes connections, TLS included, in time.
+pub(super) type Connector =
+    BoxCloneSyncService<Uri, MaybeHttpsStream<TokioIo<TcpStream>>, BoxError>;
+
+/// Gives up on a connection that is not made after `timeout`.
+pub(super) fn in_time(connector: HttpsConnector<HttpConnector>, timeout: Duration) -> Connector {
+    BoxCloneSyncService::new(Timeout::new(connector, timeout))
+}
+
+/// Makes connections; gives up on one that is not made after `timeout`, before TLS, and on one whose other end has
+/// taken nothing of what was sent for `silence`: nobody is there any more, whatever may be heard of it later. Trusts
+/// `ca_file` in place of the system's roots.
 ///
 /// # Errors
 ///
 /// When the certificates to trust cannot be read.
 pub fn connector(
     timeout: Duration,
+    silence: Duration,
     ca_file: Option<&Path>,
 ) -> anyhow::Result<HttpsConnector<HttpConnector>> {
     let mut tcp = HttpConnector::new();
@@ -27,7 +45,7 @@ pub fn connector(
     // Of whole seconds.
     tcp.set_keepalive_interval(Some(timeout.max(Duration::from_secs(1))));
     #[cfg(target_os = "linux")]
-    tcp.set_tcp_user_timeout(Some(timeout));
+    tcp.set_tcp_user_timeout(Some(silence));
     // `https` goes through here as well, so other schemes are refused one level up.
     tcp.enforce_http(false);
     let builder = HttpsConnectorBuilder::new();

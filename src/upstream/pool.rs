@@ -10,11 +10,10 @@ use std::io::ErrorKind;
 use std::sync::Arc;
 use std::time::Duration;
 
-use hyper_rustls::HttpsConnector;
-use hyper_util::client::legacy::connect::HttpConnector;
 use hyper_util::client::legacy::{Builder, Client};
 use tokio::time::Instant;
 
+use super::connect::Connector;
 use crate::body::Body;
 use crate::live::Live;
 
@@ -22,14 +21,14 @@ use crate::live::Live;
 #[derive(Clone, Debug)]
 pub(super) struct Pool {
     builder: Builder,
-    connector: HttpsConnector<HttpConnector>,
+    connector: Connector,
     current: Live<Connections>,
 }
 
 /// Those that were made between two renewals.
 #[derive(Debug)]
 pub(super) struct Connections {
-    pub(super) client: Client<HttpsConnector<HttpConnector>, Body>,
+    pub(super) client: Client<Connector, Body>,
     since: Instant,
 }
 
@@ -39,7 +38,7 @@ const AGE: Duration = Duration::from_secs(300);
 // === impl Pool ===
 
 impl Pool {
-    pub(super) fn new(builder: Builder, connector: HttpsConnector<HttpConnector>) -> Self {
+    pub(super) fn new(builder: Builder, connector: Connector) -> Self {
         let current = Connections::none(&builder, &connector).into();
         Self {
             builder,
@@ -66,7 +65,7 @@ impl Pool {
         }
     }
 
-    // Of many who find it out at the same time, one.
+    // Of many who find it out one after the other, the first.
     fn leave(&self, used: &Arc<Connections>) {
         if Arc::ptr_eq(&self.current.read(), used) {
             let fresh = Connections::none(&self.builder, &self.connector);
@@ -78,7 +77,7 @@ impl Pool {
 // === impl Connections ===
 
 impl Connections {
-    fn none(builder: &Builder, connector: &HttpsConnector<HttpConnector>) -> Self {
+    fn none(builder: &Builder, connector: &Connector) -> Self {
         Self {
             client: builder.build(connector.clone()),
             since: Instant::now(),
@@ -86,9 +85,17 @@ impl Connections {
     }
 }
 
-// What was sent was not even acknowledged, or a router on the way says that there is no way.
+// What was sent was not even taken, or a router on the way says that there is no way. What went wrong with the
+// body that was to be sent says nothing of upstream.
 fn is_dead(error: &(dyn Error + 'static)) -> bool {
     let causes = std::iter::successors(Some(error), |&error| error.source());
+    let is_ours = |cause: &(dyn Error + 'static)| {
+        let cause = cause.downcast_ref::<hyper::Error>();
+        cause.is_some_and(hyper::Error::is_user)
+    };
+    if causes.clone().any(is_ours) {
+        return false;
+    }
     let mut causes = causes.filter_map(|cause| cause.downcast_ref::<std::io::Error>());
     causes.any(|cause| {
         matches!(
@@ -106,7 +113,7 @@ mod tests {
     use tokio::net::TcpListener;
 
     use super::*;
-    use crate::upstream::connect::connector;
+    use crate::upstream::connect::{connector, in_time};
 
     /// Asks once, of a server that says by which of its connections it was asked.
     async fn asked(pool: &Pool, url: &str) -> String {
@@ -138,7 +145,8 @@ mod tests {
     }
 
     fn pool() -> Pool {
-        let connector = connector(Duration::from_secs(5), None).unwrap();
+        let seconds = Duration::from_secs(5);
+        let connector = in_time(connector(seconds, seconds, None).unwrap(), seconds);
         Pool::new(Client::builder(TokioExecutor::new()), connector)
     }
 
@@ -152,6 +160,22 @@ mod tests {
         tokio::time::resume();
         assert_eq!(asked(&pool, &url).await, "2");
         assert_eq!(asked(&pool, &url).await, "2");
+    }
+
+    #[tokio::test]
+    async fn whose_body_does_not_come_leaves_nothing_behind() {
+        let (pool, url) = (pool(), server().await);
+        assert_eq!(asked(&pool, &url).await, "1");
+        let used = pool.current();
+        let stalled = std::io::Error::from(ErrorKind::TimedOut);
+        let body = http_body_util::StreamBody::new(futures_util::stream::iter([Err::<
+            http_body::Frame<bytes::Bytes>,
+            _,
+        >(stalled)]));
+        let request = Request::post(&url).body(Body::boxed(body)).unwrap();
+        let error = used.client.request(request).await.unwrap_err();
+        pool.failed(&used, &error);
+        assert!(Arc::ptr_eq(&used, &pool.current()), "{error:?}");
     }
 
     #[tokio::test]

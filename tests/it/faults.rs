@@ -264,6 +264,24 @@ async fn an_upstream_whose_name_means_nothing_is_told_and_no_change_was_sent() {
     gate.assert_intact(1).await;
 }
 
+#[tokio::test]
+async fn an_upstream_that_hangs_in_the_handshake_is_told_and_no_change_was_sent() {
+    let silent = TcpListener::bind(("127.0.0.1", 0)).await.unwrap();
+    let gate = Folder::before(&format!("https://{}", silent.local_addr().unwrap()))
+        .set("identity.lookup", "false")
+        .set("upstream.connect_timeout", "200ms")
+        .start()
+        .await;
+    let ann = gate.client("Basic YW5uOmFwaV90b2tlbg==");
+    let change = ann.put(group(ORG, DESIGN), json!({ "name": "One" }));
+    // Long before `upstream.request_timeout`.
+    let refused = soon("it is answered", change.into_future()).await;
+    refused.assert_problem(502, "upstream-unreachable");
+    let trail = gate.trail().await;
+    assert_eq!((trail.len(), &*trail[0].outcome), (1, "not_sent"));
+    gate.assert_intact(1).await;
+}
+
 /// Answers each request on each connection so, until it is dropped.
 fn answering(listener: TcpListener, answer: &'static str) -> tokio::task::JoinHandle<()> {
     tokio::spawn(async move {
@@ -333,7 +351,7 @@ async fn an_upstream_whose_name_leads_elsewhere_is_followed_when_the_old_one_van
     let new = RawUpstream::start_at("127.0.0.2", old.port()).await;
     let folder = Folder::before(&format!("http://upstream.test:{}", old.port()))
         .set("identity.lookup", "false")
-        .set("upstream.connect_timeout", "3s");
+        .set("upstream.request_timeout", "6s");
     let names = Names::in_folder(&folder);
     names.lead_to("127.0.0.1");
     let gate = folder.start_as(names.command()).await;
@@ -361,7 +379,7 @@ async fn an_upstream_whose_name_leads_elsewhere_is_followed_when_the_old_one_van
         new.into_listener(),
         "HTTP/1.1 200 OK\r\nContent-Length: 3\r\n\r\nnew",
     );
-    // Long before `upstream.request_timeout`, and asked once more.
+    // Asked once more when half of `upstream.request_timeout` is over.
     let read = soon("it is answered", ann.get("/api/v9/me").into_future()).await;
     assert_eq!(read.assert_ok().text(), "new");
     // The other two of the old connections are left alone: a change would be lost on them.

@@ -522,6 +522,46 @@ async fn a_request_whose_length_is_told_twice_means_one_thing_upstream_or_is_ref
 }
 
 #[tokio::test]
+async fn an_answer_whose_length_is_told_twice_goes_by_its_chunks() {
+    let upstream = RawUpstream::start().await;
+    let gate = Gateway::in_front_of(&upstream.url()).start().await;
+    for length in [3, 15] {
+        let asked = gate.stranger().get("/x").spawn();
+        upstream
+            .answer(format!(
+                "HTTP/1.1 200 OK\r\nContent-Length: {length}\r\nTransfer-Encoding: chunked\r\n\r\n\
+                 5\r\nhello\r\n0\r\n\r\n"
+            ))
+            .await;
+        let reply = asked.await.unwrap().assert_ok();
+        assert_eq!(reply.text(), "hello");
+    }
+    gate.stop().await;
+}
+
+#[tokio::test]
+async fn a_body_that_comes_in_chunks_goes_along_with_each_method() {
+    let upstream = RawUpstream::start().await;
+    let gate = Gateway::in_front_of(&upstream.url()).start().await;
+    for method in ["GET", "HEAD", "OPTIONS", "POST"] {
+        let mut caller = Wire::connect(&gate.address()).await;
+        caller
+            .write(format!(
+                "{method} {REPORT} HTTP/1.1\r\nHost: gate\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nhello\r\n0\r\n\r\n"
+            ))
+            .await;
+        let mut wire = upstream.accept().await;
+        let head = wire.head().await;
+        assert_eq!(values(&head, "transfer-encoding"), ["chunked"], "{head}");
+        wire.until("hello").await;
+        wire.write("HTTP/1.1 204 No Content\r\nConnection: close\r\n\r\n")
+            .await;
+        assert!(caller.head().await.starts_with("HTTP/1.1 204 "));
+    }
+    gate.stop().await;
+}
+
+#[tokio::test]
 async fn a_request_for_another_host_goes_upstream_all_the_same() {
     let upstream = RawUpstream::start().await;
     let gate = Gateway::in_front_of(&upstream.url()).start().await;

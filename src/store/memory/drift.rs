@@ -49,12 +49,11 @@ impl Held {
         let Elsewhere { witnesses, known } = self.elsewhere(&nobody);
         let witnesses = witnesses.get(&group).map_or(&[][..], Vec::as_slice);
         let known = known.get(&group);
-        let whole = self.views.iter().filter(|((_, of), view)| {
-            *of == organization
-                && view.tells_users == Some(true)
-                && known.is_none_or(|known| *known > view.seen_at)
-        });
-        let missed_at = whole.map(|(_, view)| view.seen_at).max();
+        let views = self.views.iter();
+        let whole =
+            views.filter(|((_, of), view)| *of == organization && view.tells_users == Some(true));
+        let last = whole.map(|(_, view)| view.seen_at).max();
+        let missed_at = last.filter(|last| known.is_none_or(|known| known > last));
         let found = found_by(draft, witnesses, missed_at, at);
         let open = self.open(organization);
         let Some(finding) = found.and_then(|found| found.claiming(&open, draft)) else {

@@ -261,8 +261,7 @@ pub(super) async fn a_change_comes_upon_a_group_that_no_list_has_shown(store: im
     assert_eq!(noticed(&store).await.lines().count(), 2);
     show(&store, "ann", 30, &[design(), sales.clone()]).await;
     assert_eq!(noticed(&store).await.lines().count(), 2);
-    // One of which lists or answers have told before the last list of all, or of which only a member's could
-    // have told, is not new.
+    // What was told of before the last list of all is not new, and of another organization nobody knows.
     let known = group(10, "Old", &[]);
     store.learn(vec![seen(25, known.clone())]).await;
     done(&store, end(40, &known), vec![]).await;

@@ -104,10 +104,11 @@ pub(super) async fn missed_at(
     group: GroupId,
 ) -> Result<Option<Timestamp>, StoreError> {
     let missed_at: Option<String> = sqlx::query_scalar(
-        "SELECT v.seen_at FROM known_views v
-         LEFT JOIN known_groups k ON k.group_id = ?2 AND k.state IS NOT NULL
-         WHERE v.organization_id = ?1 AND v.tells_users = 1 AND coalesce(k.seen_at > v.seen_at, 1)
-         ORDER BY v.seen_at DESC LIMIT 1",
+        "SELECT last.seen_at FROM (
+             SELECT seen_at FROM known_views WHERE organization_id = ?1 AND tells_users = 1
+             ORDER BY seen_at DESC LIMIT 1
+         ) last LEFT JOIN known_groups k ON k.group_id = ?2 AND k.state IS NOT NULL
+         WHERE coalesce(k.seen_at > last.seen_at, 1)",
     )
     .bind(organization.0)
     .bind(group.0)
