@@ -194,7 +194,7 @@ where
 
     fn call(&self, request: Request<Incoming>) -> Self::Future {
         let under_way = Some(self.requests.begin());
-        if is_ambiguous(&request) {
+        if is_ambiguous(&request, &self.requests.head) {
             let answer = Either::Right(at_once(Ok(refusal())));
             return Answered { answer, under_way };
         }

@@ -21,6 +21,8 @@ use bytes::{BufMut as _, Bytes, BytesMut};
 use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite, ReadBuf};
 use tokio::time::{Instant, Sleep, sleep};
 
+use super::framing::Head;
+
 /// What a client begins with that speaks HTTP/2 (RFC 9113 §3.4); no HTTP/1 request does.
 const PREFACE: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
 
@@ -35,11 +37,12 @@ pub(super) struct Times {
     pub(super) stall: Duration,
 }
 
-/// The requests of a connection: how many heads came, and how many of them are answered to the end.
+/// The requests of a connection: how many heads came, how many of them are answered to the end, and the next one.
 #[derive(Debug, Default)]
 pub(super) struct Requests {
     begun: AtomicU64,
     ended: AtomicU64,
+    pub(super) head: Head,
 }
 
 /// A request between its head and the end of its answer.
@@ -137,6 +140,7 @@ impl<S> Patience<S> {
         let is_under_way = begun != self.requests.ended.load(Ordering::Relaxed);
         if !is_under_way && begun != self.begun {
             self.begun = begun;
+            self.requests.head.forget();
             if let Awaited::Head(_) = self.awaited {
                 self.awaited = Awaited::Request(Instant::now());
             }
@@ -218,8 +222,12 @@ impl<S: AsyncRead + Unpin> AsyncRead for Patience<S> {
         let polled = Pin::new(&mut this.stream).poll_read(cx, buffer);
         match polled {
             Poll::Ready(Ok(())) => {
-                this.look();
-                this.came(&buffer.filled()[before..]);
+                let is_under_way = this.look();
+                let bytes = &buffer.filled()[before..];
+                this.came(bytes);
+                if !is_under_way && !matches!(this.awaited, Awaited::Frames) {
+                    this.requests.head.hear(bytes);
+                }
             }
             Poll::Ready(Err(_)) => {}
             Poll::Pending => {

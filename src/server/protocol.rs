@@ -29,7 +29,7 @@ pub(super) struct Protocols {
 }
 
 /// All of a request's head: more than any client sends, and little enough to be kept for each connection.
-const HEAD: u32 = 64 << 10;
+pub(super) const HEAD: u32 = 64 << 10;
 
 // === impl Protocols ===
 

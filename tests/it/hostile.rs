@@ -70,9 +70,6 @@ fn check(
         Verdict::Refused(status) => next.is_empty() && case_seen.is_empty() && answers == [*status],
         Verdict::Declined(status) => case_seen.is_empty() && answers == [*status, 200],
         Verdict::Once(line, body) => is_once(&case_seen, line, body) && answers[0] == 200,
-        Verdict::Last(line, body) => {
-            next.is_empty() && is_once(&case_seen, line, body) && answers == [200]
-        }
         Verdict::First(line, status) => {
             next.is_empty() && is_once(&case_seen, line, "") && answers == [200, *status]
         }

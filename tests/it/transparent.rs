@@ -486,38 +486,92 @@ async fn what_upstream_says_meanwhile_does_not_stand_for_its_answer() {
     gate.stop().await;
 }
 
+const BOTH: &str = "Content-Length: 3\r\nTransfer-Encoding: chunked";
+
+fn hello(framing: &str) -> String {
+    format!("POST {REPORT} HTTP/1.1\r\nHost: gate\r\n{framing}\r\n\r\n5\r\nhello\r\n0\r\n\r\n")
+}
+
+/// What comes next is the first that comes.
+async fn assert_untouched(upstream: &RawUpstream, gate: &Gateway) {
+    let asked = gate.stranger().get("/next").spawn();
+    let head = upstream.answer(GONE).await;
+    assert!(head.starts_with("GET /next "), "{head}");
+    assert_eq!(asked.await.unwrap().status, 204);
+}
+
+const GONE: &str = "HTTP/1.1 204 No Content\r\nConnection: close\r\n\r\n";
+
 #[tokio::test]
-async fn a_request_whose_length_is_told_twice_means_one_thing_upstream_or_is_refused() {
+async fn a_request_whose_length_is_told_twice_is_refused() {
     let upstream = RawUpstream::start().await;
     let gate = Gateway::in_front_of(&upstream.url()).start().await;
     for framing in [
-        "Content-Length: 3\r\nTransfer-Encoding: chunked",
-        "Transfer-Encoding: chunked\r\nContent-Length: 3",
+        BOTH,
+        "transfer-encoding: chunked\r\ncontent-length: 15",
         "Content-Length: 15\r\nContent-Length: 3",
         "Transfer-Encoding: identity, chunked, identity\r\nContent-Length: 15",
         "Transfer-Encoding: chunked, x\r\nContent-Length: 15",
     ] {
         let mut caller = Wire::connect(&gate.address()).await;
-        caller
-            .write(format!(
-                "POST {REPORT} HTTP/1.1\r\nHost: gate\r\n{framing}\r\n\r\n5\r\nhello\r\n0\r\n\r\n"
-            ))
-            .await;
-        tokio::select! {
-            answer = caller.head() => {
-                assert!(answer.starts_with("HTTP/1.1 400 "), "{framing}: {answer}");
-            }
-            mut wire = upstream.accept() => {
-                let head = wire.head().await;
-                let lengths = values(&head, "content-length").len();
-                let codings = values(&head, "transfer-encoding");
-                assert_eq!(lengths + codings.len(), 1, "{framing}: {head}");
-                wire.until("hello").await;
-                wire.write("HTTP/1.1 204 No Content\r\n\r\n").await;
-                assert!(caller.head().await.starts_with("HTTP/1.1 204 "));
-            }
-        }
+        caller.write(hello(framing)).await;
+        let answer = caller.head().await;
+        assert!(answer.starts_with("HTTP/1.1 400 "), "{framing}: {answer}");
+        assert_eq!(
+            values(&answer, "connection"),
+            ["close"],
+            "{framing}: {answer}"
+        );
     }
+    assert_untouched(&upstream, &gate).await;
+    gate.stop().await;
+}
+
+#[tokio::test]
+async fn a_request_whose_length_is_told_twice_is_refused_behind_others_and_in_pieces() {
+    let upstream = RawUpstream::start().await;
+    let gate = Gateway::in_front_of(&upstream.url()).start().await;
+    let mut caller = Wire::connect(&gate.address()).await;
+    let length = format!("POST {REPORT} HTTP/1.1\r\nHost: gate\r\nContent-Length: 5\r\n\r\nhello");
+    for one in [length, hello("Transfer-Encoding: chunked")] {
+        caller.write(one).await;
+        let mut wire = upstream.accept().await;
+        wire.until("hello").await;
+        wire.write(GONE).await;
+        let answer = caller.head().await;
+        assert!(answer.starts_with("HTTP/1.1 204 "), "{answer}");
+    }
+    let (first, second) = BOTH.split_at(10);
+    let both = hello(BOTH);
+    let (begin, end) = both.split_once(second).unwrap();
+    assert!(begin.ends_with(first));
+    caller.write(begin).await;
+    caller.write([second, end].concat()).await;
+    let answer = caller.head().await;
+    assert!(answer.starts_with("HTTP/1.1 400 "), "{answer}");
+    assert_untouched(&upstream, &gate).await;
+    gate.stop().await;
+}
+
+// Its head came with what was read for the one before, where nobody can look at it again.
+#[tokio::test]
+async fn a_request_whose_length_is_told_twice_is_one_and_the_last_where_it_does_not_wait_its_turn()
+{
+    let upstream = RawUpstream::start().await;
+    let gate = Gateway::in_front_of(&upstream.url()).start().await;
+    let mut caller = Wire::connect(&gate.address()).await;
+    let before = "GET /before HTTP/1.1\r\nHost: gate\r\n\r\n";
+    caller.write([before, &hello(BOTH), before].concat()).await;
+    for end in ["\r\n\r\n", "hello"] {
+        let mut wire = upstream.accept().await;
+        let head = wire.until(end).await;
+        assert!(values(&head, "content-length").is_empty(), "{head}");
+        wire.write(GONE).await;
+        let answer = caller.head().await;
+        assert!(answer.starts_with("HTTP/1.1 204 "), "{answer}");
+    }
+    assert_eq!(caller.rest().await, b"");
+    assert_untouched(&upstream, &gate).await;
     gate.stop().await;
 }
 

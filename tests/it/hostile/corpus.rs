@@ -16,8 +16,6 @@ pub(super) enum Verdict {
     Declined(u16),
     /// Upstream gets it once, with this method and target and this body.
     Once(&'static str, String),
-    /// The same, and nothing more is read from the connection.
-    Last(&'static str, String),
     /// Upstream gets this one without a body; what comes behind it is answered with this status, and nothing more
     /// is read.
     First(&'static str, u16),
@@ -25,7 +23,7 @@ pub(super) enum Verdict {
     Cut,
 }
 
-use Verdict::{Cut, Declined, First, Last, Refused};
+use Verdict::{Cut, Declined, First, Refused};
 
 /// A request that is one of its own, hidden in another.
 const HIDDEN: &str = "GET /hidden HTTP/1.1\r\nHost: gate\r\n\r\n";
@@ -204,31 +202,45 @@ fn codings() -> Vec<Case> {
     ]
 }
 
-// RFC 9112 §6.1 lets a server go by the chunks alone, if it reads nothing more from there. src/server/framing.rs
-// says why it is not refused.
+// RFC 9112 §6.1: it ought to be refused, or else read by the chunks alone and nothing behind it.
 fn both() -> Vec<Case> {
     let put = |fields: &str, body: &str| {
         format!("PUT /case HTTP/1.1\r\nHost: gate\r\n{fields}\r\n\r\n{body}")
     };
     let short = "Content-Length: 4\r\nTransfer-Encoding: chunked";
-    let long = "Transfer-Encoding: chunked\r\nContent-Length: 47";
+    let long = "Transfer-Encoding: chunked\r\ncontent-length: 47";
     let hidden = format!("{:x}\r\n{HIDDEN}\r\n0\r\n\r\n", HIDDEN.len());
     let behind = format!("5\r\nhello\r\n0\r\n\r\n{HIDDEN}");
+    let fields = format!("hello\r\n{short}\r\n\r\n");
+    let inside = format!("{:x}\r\n{fields}\r\n0\r\n\r\n", fields.len());
     vec![
         case(
             "chunked, and a shorter length",
             put(short, &hidden),
-            Last("PUT /case", HIDDEN.to_owned()),
+            Refused(400),
         ),
         case(
             "chunked, and a longer length",
             put(long, &behind),
-            Last("PUT /case", "hello".to_owned()),
+            Refused(400),
         ),
         case(
             "chunked, and no number",
             put("Transfer-Encoding: chunked\r\nContent-Length: x", &behind),
-            Last("PUT /case", "hello".to_owned()),
+            Refused(400),
+        ),
+        case(
+            "chunked, and a length behind 8 KiB",
+            put(
+                &format!("X-Case: {}\r\n{short}", "x".repeat(8 << 10)),
+                &hidden,
+            ),
+            Refused(400),
+        ),
+        case(
+            "chunked, and a length in the body",
+            put("Transfer-Encoding: chunked", &inside),
+            once("PUT /case", &fields),
         ),
     ]
 }
