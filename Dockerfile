@@ -13,8 +13,8 @@ FROM debian:bookworm-slim
 RUN apt-get update \
     && apt-get install -y --no-install-recommends ca-certificates \
     && rm -rf /var/lib/apt/lists/* \
-    && useradd --system --uid 10001 --home-dir /var/lib/tollgate --create-home --shell /usr/sbin/nologin tollgate \
-    && chmod 0700 /var/lib/tollgate
+    && useradd --uid 10001 --no-create-home --home-dir /var/lib/tollgate --shell /usr/sbin/nologin tollgate \
+    && install --directory --owner=tollgate --group=tollgate --mode=0700 /var/lib/tollgate
 COPY --from=build /tollgate /usr/local/bin/tollgate
 
 # The trail, the key of the credentials' hashes and the admin token: back it up as one.
