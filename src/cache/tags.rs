@@ -1,6 +1,6 @@
 //! Which list an `ETag` was given out for, so that `If-Match` can be held against that list.
 //!
-//! In memory and bounded: a tag that is forgotten is held against the organization's whole list.
+//! In memory and bounded, by its bytes: a tag that is forgotten is held against the organization's whole list.
 
 use std::fmt;
 use std::time::Duration;
@@ -18,7 +18,11 @@ pub type Asked = (List, Option<Box<str>>);
 #[derive(Clone)]
 pub struct Tags(Cache<(Fingerprint, HeaderValue), Asked>);
 
-const MOST: u64 = 100_000;
+/// Bytes of all of them: room for some 13 000 lists that differ.
+const MOST: u64 = 4 << 20;
+
+/// One without a query: in the map, and in the queues by which the oldest are forgotten.
+const EACH: usize = 320;
 
 // Who decides on what they saw longer ago should look again.
 const KEPT: Duration = Duration::from_secs(24 * 3600);
@@ -32,6 +36,10 @@ impl Tags {
         Self(
             Cache::builder()
                 .max_capacity(MOST)
+                .weigher(|_, (_, query): &Asked| {
+                    let bytes = EACH + query.as_deref().map_or(0, str::len);
+                    u32::try_from(bytes).unwrap_or(u32::MAX)
+                })
                 .time_to_live(KEPT)
                 .build(),
         )

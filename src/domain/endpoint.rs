@@ -10,19 +10,21 @@
 //! from the cache; any other spelling of it is a read and goes upstream as it came. The path that is
 //! forwarded is never the normal form but the bytes that came.
 
-use std::borrow::Cow;
+mod normal_form;
+mod routes;
+
 use std::str::FromStr;
-use std::sync::LazyLock;
 
 use http::Method;
-use matchit::{Params, Router};
-use percent_encoding::percent_decode_str;
+use matchit::Params;
 use serde::{Deserialize, Serialize};
 
+use self::normal_form::{NormalForm, normal_form};
+use self::routes::{Kind, ROUTES, Route};
 use super::action::Action;
 use super::door::Door;
 use super::ids::{GroupId, OrganizationId, ProjectGroupId, ProjectId, UserId, WorkspaceId};
-use super::operations::{Class, OPERATIONS, Operation, Scope};
+use super::operations::{Class, Operation, Scope};
 
 /// What a request asks for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -428,196 +430,9 @@ impl List {
     }
 }
 
-/// A path as upstream's router is expected to see it.
-struct NormalForm<'a> {
-    path: Cow<'a, str>,
-    /// Whether that is the path to the byte.
-    exact: bool,
-    /// What in it upstream might read in another way.
-    ambiguity: Option<&'static str>,
-}
-
-/// Not what stands for itself in a path, wherever it is read.
-const ODD: u8 = 1;
-const SLASH: u8 = 2;
-/// Odd where a slash is before it. The bit above that of [`SLASH`].
-const ODD_BEHIND_SLASH: u8 = SLASH << 1;
-
-static TRAITS: [u8; 256] = {
-    let mut traits = [ODD; 256];
-    let mut byte = 0;
-    while byte < traits.len() {
-        if (byte as u8).is_ascii_alphanumeric() {
-            traits[byte] = 0;
-        }
-        byte += 1;
-    }
-    let mut others = b"-_~,:@!$&'()*+=".as_slice();
-    while let [first, rest @ ..] = others {
-        traits[*first as usize] = 0;
-        others = rest;
-    }
-    traits[b'/' as usize] = SLASH | ODD_BEHIND_SLASH;
-    traits[b'.' as usize] = ODD_BEHIND_SLASH;
-    traits
-};
-
-// Each byte is plain, and what follows a slash is neither another one, nor a dot, nor nothing. Without a branch
-// for each byte: it is asked of every path.
-fn is_tidy(path: &str) -> bool {
-    let (mut before, mut odd) = (0, 0);
-    for byte in path.bytes() {
-        let traits = TRAITS[usize::from(byte)];
-        odd |= traits & (ODD | ((before & SLASH) << 1));
-        before = traits;
-    }
-    path.len() > 1 && odd == 0 && before & SLASH == 0
-}
-
-fn normal_form(raw: &str) -> NormalForm<'_> {
-    if is_tidy(raw) {
-        return NormalForm {
-            path: Cow::Borrowed(raw),
-            exact: true,
-            ambiguity: None,
-        };
-    }
-    let decoded = percent_decode_str(raw).decode_utf8();
-    let ambiguity = ambiguity(raw, decoded.as_deref().ok());
-    let mut path = String::with_capacity(raw.len());
-    for segment in decoded
-        .unwrap_or_default()
-        .split('/')
-        .filter(|segment| !segment.is_empty())
-    {
-        path.push('/');
-        path.push_str(segment);
-    }
-    NormalForm {
-        path: Cow::Owned(path),
-        exact: false,
-        ambiguity,
-    }
-}
-
-fn ambiguity(raw: &str, decoded: Option<&str>) -> Option<&'static str> {
-    let Some(decoded) = decoded else {
-        return Some("bytes that are not UTF-8");
-    };
-    let slashes = |text: &str| text.bytes().filter(|byte| *byte == b'/').count();
-    if slashes(raw) != slashes(decoded) {
-        return Some("an encoded slash");
-    }
-    if decoded.contains('%') {
-        // Either a percent sign that encodes nothing, or one that decodes to another encoding.
-        return Some("a percent sign that is not part of one encoded character");
-    }
-    if decoded
-        .split('/')
-        .any(|segment| matches!(segment, "." | ".."))
-    {
-        return Some("dot segments");
-    }
-    if decoded.contains(['\\', ';', '?', '#']) {
-        return Some("a backslash, a semicolon, or an encoded question mark or number sign");
-    }
-    if decoded.chars().any(char::is_control) {
-        return Some("control characters");
-    }
-    None
-}
-
-/// The table as routers, one for each method that it has.
-struct Routes(Vec<(Method, Router<Route>)>);
-
-struct Route {
-    operation: &'static Operation,
-    name: String,
-    list: Option<Kind>,
-}
-
-/// Which [`List`] an operation is.
-#[derive(Clone, Copy)]
-enum Kind {
-    Organization,
-    OrganizationWorkspace,
-    Workspace,
-    ProjectGroups,
-}
-
 // What the table does not know is counted together: a path can be made up.
 const UNLISTED_READ: &str = "unlisted read";
 const UNLISTED_CHANGE: &str = "unlisted change";
-
-static ROUTES: LazyLock<Routes> = LazyLock::new(|| {
-    let methods = [
-        Method::GET,
-        Method::POST,
-        Method::PUT,
-        Method::PATCH,
-        Method::DELETE,
-    ];
-    Routes(
-        methods
-            .into_iter()
-            .map(|method| {
-                let mut router = Router::new();
-                for operation in OPERATIONS
-                    .iter()
-                    .filter(|operation| operation.method == method)
-                {
-                    let path = operation.path;
-                    let shown = path.strip_prefix("/api/v9").unwrap_or(path);
-                    let route = Route {
-                        operation,
-                        name: format!("{method} {shown}"),
-                        list: Kind::of(shown),
-                    };
-                    router
-                        .insert(path, route)
-                        .expect("a test inserts the whole table");
-                }
-                (method, router)
-            })
-            .collect(),
-    )
-});
-
-// === impl Kind ===
-
-impl Kind {
-    fn of(path: &str) -> Option<Self> {
-        Some(match path {
-            "/organizations/{organization_id}/groups" => Self::Organization,
-            "/organizations/{organization_id}/workspaces/{workspace_id}/groups" => {
-                Self::OrganizationWorkspace
-            }
-            "/workspaces/{workspace_id}/groups" => Self::Workspace,
-            "/workspaces/{workspace_id}/project_groups" => Self::ProjectGroups,
-            _ => return None,
-        })
-    }
-}
-
-// === impl Routes ===
-
-impl Routes {
-    fn find<'p>(
-        &'static self,
-        method: &Method,
-        path: &'p str,
-    ) -> Option<(&'static Route, Params<'static, 'p>)> {
-        // What is asked for is the same, but for the body (RFC 9110 §9.3.2).
-        let method = if *method == Method::HEAD {
-            &Method::GET
-        } else {
-            method
-        };
-        let (_, router) = self.0.iter().find(|(known, _)| known == method)?;
-        let found = router.at(path).ok()?;
-        Some((found.value, found.params))
-    }
-}
 
 /// The operation behind `path` as the reference writes it, `/api/v9/organizations/{organization_id}/groups`;
 /// `None` for a path that is in no list.
@@ -629,15 +444,9 @@ pub fn route(method: &Method, path: &str) -> Option<&'static str> {
 /// The operation of the table behind `path`: of this method, else of any.
 pub(super) fn operation(method: &Method, path: &str) -> Option<&'static Operation> {
     let path = &normal_form(path).path;
-    let any = || {
-        ROUTES
-            .0
-            .iter()
-            .find_map(|(other, _)| ROUTES.find(other, path))
-    };
     ROUTES
         .find(method, path)
-        .or_else(any)
+        .or_else(|| ROUTES.find_any(path))
         .map(|(route, _)| route.operation)
 }
 

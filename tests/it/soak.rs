@@ -42,15 +42,10 @@ struct Held {
 }
 
 fn held(gate: &Process) -> Held {
-    let of = |file: &str| format!("/proc/{}/{file}", gate.pid());
-    let status = std::fs::read_to_string(of("status")).expect("a process that runs");
-    let line = status
-        .lines()
-        .find_map(|line| line.strip_prefix("RssAnon:"));
-    let kib = line.and_then(|line| line.trim().strip_suffix(" kB")?.trim().parse::<u64>().ok());
+    let files = std::fs::read_dir(format!("/proc/{}/fd", gate.pid()));
     Held {
-        bytes: kib.expect("a number") << 10,
-        files: std::fs::read_dir(of("fd")).expect("its files").count(),
+        bytes: gate.memory(),
+        files: files.expect("its files").count(),
     }
 }
 

@@ -245,8 +245,7 @@ fn conclude(
         relations: Vec::new(),
         summary: account.summary,
     };
-    draft.relations = recorder.recent.relations(&draft);
-    recorder.recent.note(&draft);
+    recorder.recent.relate(&mut draft);
     (draft, account.learned)
 }
 

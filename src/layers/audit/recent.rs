@@ -4,11 +4,15 @@
 //! that fight over one group show at a glance. The same request once more, after one that failed or
 //! whose answer nobody took, names that (`retries`). In memory, bounded, and seeded from the trail at
 //! start; what is forgotten costs a relation and never an event.
+//!
+//! **Guarantee** (DESIGN §1.8): whatever was sent, a request takes up no more than a hash of it, and all changes
+//! together no more than [`MOST_CHANGES`].
 
 use std::sync::Arc;
 use std::time::Duration;
 
 use moka::sync::Cache;
+use sha2::{Digest as _, Sha256};
 
 use crate::domain::action::Outcome;
 use crate::domain::diff::{Change as Difference, Field, Kind};
@@ -33,30 +37,32 @@ struct Done {
     changes: Arc<[Difference]>,
 }
 
-/// A request, as far as it takes to recognize it.
-#[derive(Clone, Debug, PartialEq, Eq, Hash)]
-struct Asked {
-    credential: Option<String>,
-    method: String,
-    path: String,
-    query: Option<String>,
-    body: Option<String>,
-}
+/// A request, as far as it takes to recognize it: a hash of who asked for what.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+struct Asked([u8; 32]);
 
-const MOST_GROUPS: u64 = 10_000;
 const MOST_REQUESTS: u64 = 10_000;
 
-// Of one group; older ones were undone or confirmed by these.
-const MOST_CHANGES: usize = 16;
+// Differences, of all groups together.
+const MOST_CHANGES: u64 = 100_000;
+
+// Events of one group; older ones were undone or confirmed by these.
+const MOST_EVENTS: usize = 16;
 
 // === impl Recent ===
 
 impl Recent {
     /// What the trail's newest events tell, given oldest first.
     pub fn of<'a>(events: impl IntoIterator<Item = &'a Event>) -> Self {
-        let cache = |most| Cache::builder().max_capacity(most).time_to_live(RECENT);
         let recent = Self {
-            groups: cache(MOST_GROUPS).build(),
+            groups: Cache::builder()
+                .max_capacity(MOST_CHANGES)
+                .weigher(|_, done: &Arc<[Done]>| {
+                    let changes: usize = done.iter().map(|done| 1 + done.changes.len()).sum();
+                    u32::try_from(changes).unwrap_or(u32::MAX)
+                })
+                .time_to_live(RECENT)
+                .build(),
             failed: Cache::builder()
                 .max_capacity(MOST_REQUESTS)
                 .time_to_live(RECENT)
@@ -83,10 +89,22 @@ impl Recent {
         recent
     }
 
-    /// What `draft` has to do with events before it. To be asked in the group's turn.
-    pub(super) fn relations(&self, draft: &Draft) -> Vec<Relation> {
+    /// Says in `draft` what it has to do with events before it, and remembers it for those that come after it.
+    /// To be called in the group's turn.
+    pub(super) fn relate(&self, draft: &mut Draft) {
+        let asked = Asked::of(&draft.intent.actor, &draft.intent.request);
+        draft.relations = self.relations(asked, draft);
+        let intent = &draft.intent;
+        let answered = !intent.flags.contains(&Flag::CallerLeft);
+        let went_well = went_well(draft);
+        self.request(asked, intent.id, went_well && answered);
+        let group = intent.target.group_id;
+        self.take(intent.id, &intent.actor, group, &draft.changes, went_well);
+    }
+
+    fn relations(&self, asked: Asked, draft: &Draft) -> Vec<Relation> {
         let mut relations = Vec::new();
-        if let Some(id) = self.failed.get(&Asked::of_draft(draft)) {
+        if let Some(id) = self.failed.get(&asked) {
             relations.push(Relation {
                 kind: RelationKind::Retries,
                 id,
@@ -120,16 +138,6 @@ impl Recent {
             }
         }
         relations
-    }
-
-    /// Remembers `draft` for those that come after it.
-    pub(super) fn note(&self, draft: &Draft) {
-        let intent = &draft.intent;
-        let answered = !intent.flags.contains(&Flag::CallerLeft);
-        let went_well = went_well(draft);
-        self.request(Asked::of_draft(draft), intent.id, went_well && answered);
-        let group = intent.target.group_id;
-        self.take(intent.id, &intent.actor, group, &draft.changes, went_well);
     }
 
     fn request(&self, asked: Asked, event: EventId, is_done: bool) {
@@ -170,7 +178,7 @@ impl Recent {
             let known = known.as_deref().unwrap_or_default();
             let kept = known
                 .iter()
-                .skip((known.len() + 1).saturating_sub(MOST_CHANGES));
+                .skip((known.len() + 1).saturating_sub(MOST_EVENTS));
             self.groups
                 .insert(id, kept.cloned().chain([done]).collect());
         }
@@ -208,17 +216,22 @@ fn is_somebody_else(one: &Actor, other: &Actor) -> bool {
 
 impl Asked {
     fn of(actor: &Actor, request: &RequestRecord) -> Self {
-        Self {
-            credential: actor.credential_id.clone(),
-            method: request.method.clone(),
-            path: request.path.clone(),
-            query: request.query.clone(),
-            body: request.body.clone().or_else(|| request.body_digest.clone()),
+        // As the trail gives them back: of what is kept there it has no digest.
+        let body = request.body.as_ref().or(request.body_digest.as_ref());
+        let mut hash = Sha256::new();
+        for field in [
+            actor.credential_id.as_ref(),
+            Some(&request.method),
+            Some(&request.path),
+            request.query.as_ref(),
+            body,
+        ] {
+            // With its length, so that no two requests are one text.
+            let length = field.map_or(u64::MAX, |field| field.len() as u64);
+            hash.update(length.to_be_bytes());
+            hash.update(field.map_or("", String::as_str));
         }
-    }
-
-    fn of_draft(draft: &Draft) -> Self {
-        Self::of(&draft.intent.actor, &draft.intent.request)
+        Self(hash.finalize().into())
     }
 }
 
@@ -250,9 +263,10 @@ mod tests {
                 .unwrap()
         };
         let lines = drafts.iter().enumerate().map(|(index, draft)| {
-            let relations = recent.relations(draft);
-            recent.note(draft);
-            let told: Vec<_> = relations
+            let mut draft = draft.clone();
+            recent.relate(&mut draft);
+            let told: Vec<_> = draft
+                .relations
                 .iter()
                 .map(|relation| format!("{:?} {}", relation.kind, number(relation.id)))
                 .collect();
@@ -321,5 +335,37 @@ mod tests {
         3: Retries 2
         4: 
         ");
+    }
+
+    #[test]
+    fn a_request_that_differs_in_one_field_is_another() {
+        let actor = change(0, 1, added(5)).intent.actor;
+        let request = RequestRecord {
+            method: "PUT".into(),
+            path: "/a".into(),
+            query: Some("b".into()),
+            body: Some("c".into()),
+            body_digest: None,
+        };
+        let asked = Asked::of(&actor, &request);
+        assert_eq!(asked, Asked::of(&actor, &request.clone()));
+        let stranger = Actor {
+            credential_id: Some("somebody else".into()),
+            ..actor.clone()
+        };
+        assert_ne!(asked, Asked::of(&stranger, &request));
+        let differs: [fn(&mut RequestRecord); 5] = [
+            |request| request.method = "POST".into(),
+            |request| request.query = None,
+            |request| request.body = None,
+            |request| request.body = Some(String::new()),
+            // The same letters in other fields.
+            |request| (request.path, request.query) = ("/ab".into(), Some(String::new())),
+        ];
+        for (index, change) in differs.into_iter().enumerate() {
+            let mut other = request.clone();
+            change(&mut other);
+            assert_ne!(asked, Asked::of(&actor, &other), "{index}");
+        }
     }
 }

@@ -283,6 +283,16 @@ impl Process {
         self.child.id()
     }
 
+    /// The bytes of memory that are its own.
+    pub(crate) fn memory(&self) -> u64 {
+        let status = std::fs::read_to_string(format!("/proc/{}/status", self.pid()));
+        let status = status.expect("a process that runs");
+        let own = status
+            .lines()
+            .find_map(|line| line.strip_prefix("RssAnon:")?.trim().strip_suffix(" kB"));
+        own.expect("a line").parse::<u64>().expect("a number") << 10
+    }
+
     /// Returns when a line with `text` was logged.
     pub(crate) async fn logged(&self, text: &str) {
         eventually(text, async || self.log().contains(text).then_some(())).await;
