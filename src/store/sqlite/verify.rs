@@ -27,8 +27,9 @@ use super::query::WHO;
 use crate::domain::row::{Broken, GENESIS, Link};
 use crate::store::StoreError;
 
-/// How many runs are on their way at once: one more than connections would only wait.
-const RUNS: usize = 4;
+/// How many runs are on their way at once: twice as many as connections, so that some are read while others are
+/// hashed or wait for the one before them.
+const RUNS: usize = 8;
 
 /// How often a walk begins again because a prune or a redaction went on beside it.
 const TRIES: usize = 5;
