@@ -194,7 +194,9 @@ where
 
     fn call(&self, request: Request<Incoming>) -> Self::Future {
         let under_way = Some(self.requests.begin());
-        if is_ambiguous(&request, &self.requests.head) {
+        let is_ambiguous = is_ambiguous(&request, &self.requests.head);
+        self.requests.head.forget();
+        if is_ambiguous {
             let answer = Either::Right(at_once(Ok(refusal())));
             return Answered { answer, under_way };
         }

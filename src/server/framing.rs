@@ -10,6 +10,7 @@
 //! what §6.1 allows as well is done. The library goes by the chunks, upstream is sent these alone, and the
 //! connection ends with the answer, so that nobody's next request is found behind it.
 
+use std::fmt;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use http::header::{CONTENT_LENGTH, HOST, HeaderName, TRANSFER_ENCODING};
@@ -17,8 +18,9 @@ use http::{Request, Version};
 
 use super::protocol::HEAD;
 
-/// What came on a connection of HTTP/1 since its last request was answered: as a rule, the head of the next.
-#[derive(Debug, Default)]
+/// What came on a connection of HTTP/1 since its last request was answered: as a rule, the head of the next. There
+/// is a credential in it, and as soon as there is a request, it is [forgotten](Head::forget).
+#[derive(Default)]
 pub(super) struct Head(Mutex<Vec<u8>>);
 
 /// As many bytes of it are kept: no head has more.
@@ -28,7 +30,7 @@ const MOST: usize = HEAD as usize;
 const FIELDS: usize = 100;
 
 /// As much room is kept for the next one.
-const USUAL: usize = 4 << 10;
+const USUAL: usize = 1 << 10;
 
 // === impl Head ===
 
@@ -40,7 +42,7 @@ impl Head {
         head.extend_from_slice(&bytes[..room.min(bytes.len())]);
     }
 
-    /// What comes now is another.
+    /// The request has begun: what comes now is another.
     pub(super) fn forget(&self) {
         let mut head = self.lock();
         head.clear();
@@ -67,6 +69,12 @@ impl Head {
 
     fn lock(&self) -> MutexGuard<'_, Vec<u8>> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl fmt::Debug for Head {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Head({} bytes)", self.lock().len())
     }
 }
 

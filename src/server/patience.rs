@@ -140,7 +140,6 @@ impl<S> Patience<S> {
         let is_under_way = begun != self.requests.ended.load(Ordering::Relaxed);
         if !is_under_way && begun != self.begun {
             self.begun = begun;
-            self.requests.head.forget();
             if let Awaited::Head(_) = self.awaited {
                 self.awaited = Awaited::Request(Instant::now());
             }
