@@ -86,6 +86,9 @@ pub(super) fn reading(path: &Path) -> SqliteConnectOptions {
         .filename(path)
         .read_only(true)
         .busy_timeout(BUSY_TIMEOUT)
+        // In KiB. Enough for what one statement reads twice: whatever somebody writes empties it, and the system
+        // keeps the file's pages. By itself it would be 2 MB for each connection, as soon as all of it was read.
+        .pragma("cache_size", "-512")
         .disable_statement_logging()
 }
 
