@@ -69,3 +69,25 @@ impl fmt::Debug for Tags {
         f.write_str("Tags")
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::domain::ids::OrganizationId;
+
+    #[test]
+    fn however_long_queries_are_their_tags_stay_within_their_bytes() {
+        const QUERY: usize = 8 << 10;
+        let tags = Tags::new();
+        let query = "x".repeat(QUERY);
+        let caller: Fingerprint = "00".repeat(32).parse().unwrap();
+        let list = List::Organization(OrganizationId(1));
+        for number in 0..2 * MOST / QUERY as u64 {
+            let tag = HeaderValue::from(number);
+            tags.note(caller, &tag, list, Some(&query));
+        }
+        tags.0.run_pending_tasks();
+        let kept = tags.0.iter().count();
+        assert!(kept > 0 && kept * QUERY <= MOST as usize, "{kept}");
+    }
+}

@@ -368,4 +368,25 @@ mod tests {
             assert_ne!(asked, Asked::of(&actor, &other), "{index}");
         }
     }
+
+    #[test]
+    fn however_large_changes_are_so_many_are_remembered_and_no_more() {
+        const EACH: u64 = 1000;
+        let recent = Recent::of([]);
+        let changes: Vec<_> = (0..EACH)
+            .map(|id| json!({"field": "users", "change": "added", "id": id}))
+            .collect();
+        let mut draft = change(0, 1, changes.into());
+        for group in 0..2 * MOST_CHANGES / EACH {
+            draft.intent.target.group_id = Some(GroupId(group.cast_signed()));
+            recent.relate(&mut draft);
+        }
+        recent.groups.run_pending_tasks();
+        let of = |done: Arc<[Done]>| done.iter().map(|done| done.changes.len()).sum::<usize>();
+        let remembered: usize = recent.groups.iter().map(|(_, done)| of(done)).sum();
+        assert!(
+            remembered > 0 && remembered as u64 <= MOST_CHANGES,
+            "{remembered}"
+        );
+    }
 }
